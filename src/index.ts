@@ -1,0 +1,1 @@
+export * as trace from './trace/index.ts';
