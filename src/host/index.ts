@@ -1,1 +1,5 @@
-export {};
+export * from './affinity.ts';
+export * from './libc.ts';
+export * from './proc.ts';
+export * from './ptrace.ts';
+export * from './puppet.ts';
