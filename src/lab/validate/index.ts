@@ -1,0 +1,6 @@
+export * from './compare.ts';
+export * from './layouts.ts';
+export * from './operations.ts';
+export * from './profiles.ts';
+export * from './shrink.ts';
+export * from './subject.ts';

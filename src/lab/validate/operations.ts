@@ -1,0 +1,237 @@
+import {
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MLOCK_ONFAULT,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_EXEC,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+  type Random,
+} from '../../base/index.ts';
+import { emptyEvent, Op, type TraceEvent } from '../../trace/index.ts';
+import { type LayoutName, PAGE_BYTES, PlacePicker, SLOT_BYTES } from './layouts.ts';
+import { type Feature, type Profile, profileAdvices } from './profiles.ts';
+import type { Answer, Window } from './subject.ts';
+
+export interface GeneratorOptions {
+  readonly random: Random;
+  readonly layout: LayoutName;
+  readonly profile: Profile;
+}
+
+/** Names of the memfds that `file` mappings use; each is given a size before anything else. */
+const FILE_NAMES = ['memfd:a', 'memfd:b'] as const;
+/** Touching many pages takes time and memory and tells little more than touching some. */
+const POPULATE_BYTES_MAX: number = 2 * SLOT_BYTES;
+
+/**
+ * Random memory operations of several processes, without end. The same seed gives the same events.
+ * Nothing is known of which addresses are mapped: holes, overlaps and refused calls are wanted.
+ */
+export class OperationGenerator {
+  readonly #random: Random;
+  readonly #profile: Profile;
+  readonly #places: PlacePicker;
+  readonly #advices: readonly number[];
+  readonly #live: number[] = [1];
+  readonly #queue: TraceEvent[] = [];
+  #lastPid = 1;
+
+  constructor(options: GeneratorOptions) {
+    this.#random = options.random;
+    this.#profile = options.profile;
+    this.#places = new PlacePicker(options.layout, options.random);
+    this.#advices = profileAdvices(options.profile);
+    if (this.#has('file')) {
+      for (const file of FILE_NAMES) this.#queue.push(this.#truncate(1, file));
+    }
+  }
+
+  get windows(): readonly Window[] {
+    return this.#places.windows;
+  }
+
+  /** The next `count` events as a list. */
+  take(count: number): TraceEvent[] {
+    return Array.from({ length: count }, () => this.next());
+  }
+
+  next(): TraceEvent {
+    const queued = this.#queue.shift();
+    if (queued !== undefined) return queued;
+    const pid = this.#random.chance(0.5) ? 1 : this.#random.pick(this.#live);
+    const event = this.#draw(pid);
+    if (event.len > 0) this.#places.remember(event.addr, event.len);
+    return this.#has('errors') && this.#random.chance(0.03) ? this.#spoil(event) : event;
+  }
+
+  /** Tells where the kernel placed a mapping, so that later operations can meet it. */
+  onAnswer(event: TraceEvent, answer: Answer): void {
+    if (answer.ok && answer.addr !== undefined) {
+      this.#places.remember(answer.addr, event.newLen || event.len);
+    }
+  }
+
+  #has(feature: Feature): boolean {
+    return this.#profile.features.has(feature);
+  }
+
+  #draw(pid: number): TraceEvent {
+    const roll = this.#random.below(1000);
+    if (roll < 190) return this.#mmap(pid);
+    if (roll < 260) return this.#range(pid, Op.munmap);
+    if (roll < 360) return { ...this.#range(pid, Op.mprotect), prot: this.#prot() };
+    if (roll < 460) return this.#mremap(pid);
+    if (roll < 660) return this.#madvise(pid);
+    if (roll < 930) return this.#touch(pid);
+    if (roll < 955) return this.#forkOrExit(pid);
+    if (roll < 980 && this.#has('mlock')) return this.#lock(pid);
+    if (this.#has('file')) return this.#fileOperation(pid);
+    return this.#touch(pid);
+  }
+
+  #range(pid: number, op: Op): TraceEvent {
+    const addr = this.#places.addr();
+    return { ...emptyEvent(), op, pid, addr, len: this.#places.len(addr) };
+  }
+
+  #prot(): number {
+    const roll = this.#random.below(20);
+    if (roll < 3) return PROT_NONE;
+    if (roll < 8) return PROT_READ;
+    if (roll < 18 || !this.#has('exec')) return PROT_READ | PROT_WRITE;
+    return roll === 18 ? PROT_READ | PROT_EXEC : PROT_READ | PROT_WRITE | PROT_EXEC;
+  }
+
+  #mmap(pid: number): TraceEvent {
+    const random = this.#random;
+    const event: TraceEvent = { ...this.#range(pid, Op.mmap), prot: this.#prot() };
+    const isPlacedKindly = this.#has('noreplace') && random.chance(0.1);
+    event.flags = isPlacedKindly ? MAP_FIXED_NOREPLACE : MAP_FIXED;
+    if (!this.#has('reserve') || random.chance(0.5)) event.flags |= MAP_NORESERVE;
+    if (this.#has('populate') && random.chance(0.08)) event.flags |= MAP_POPULATE;
+    if (this.#has('mlock') && random.chance(0.04)) event.flags |= MAP_LOCKED;
+    const kind = random.below(100);
+    if (kind < 22 && this.#has('file')) {
+      event.flags |= kind < 11 ? MAP_SHARED : MAP_PRIVATE;
+      event.file = random.pick(FILE_NAMES);
+      event.off = this.#fileOffset();
+    } else if (kind < 34 && this.#has('shared')) {
+      event.flags |= MAP_SHARED | MAP_ANONYMOUS;
+    } else {
+      event.flags |= MAP_PRIVATE | MAP_ANONYMOUS;
+      if (kind > 93 && this.#has('growsdown')) event.flags |= MAP_GROWSDOWN;
+    }
+    if ((event.flags & (MAP_POPULATE | MAP_LOCKED)) !== 0) {
+      event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+    }
+    return event;
+  }
+
+  #fileOffset(): number {
+    const random = this.#random;
+    return random.chance(0.3) ? 0 : random.below(random.chance(0.5) ? 40 : 1100) * PAGE_BYTES;
+  }
+
+  #mremap(pid: number): TraceEvent {
+    const random = this.#random;
+    const event = { ...this.#range(pid, Op.mremap), flags: MREMAP_MAYMOVE | MREMAP_FIXED };
+    event.newAddr = this.#places.addr();
+    const roll = random.below(100);
+    if (roll < 50) event.newLen = event.len;
+    else if (roll < 75) event.newLen = this.#places.len(event.newAddr);
+    else event.newLen = PAGE_BYTES * random.between(1, 12);
+    if (this.#has('inplace') && random.chance(0.35)) {
+      event.flags = random.chance(0.6) ? 0 : MREMAP_MAYMOVE;
+      event.newAddr = 0;
+    } else if (this.#has('dontunmap') && random.chance(0.2)) {
+      event.flags |= MREMAP_DONTUNMAP;
+      if (random.chance(0.95)) event.newLen = event.len;
+    } else {
+      this.#places.remember(event.newAddr, event.newLen);
+    }
+    return event;
+  }
+
+  #madvise(pid: number): TraceEvent {
+    const event = { ...this.#range(pid, Op.madvise), advice: this.#random.pick(this.#advices) };
+    if (event.advice === MADV_POPULATE_READ || event.advice === MADV_POPULATE_WRITE) {
+      event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+    }
+    return event;
+  }
+
+  #touch(pid: number): TraceEvent {
+    const random = this.#random;
+    const event: TraceEvent = { ...emptyEvent(), op: Op.touch, pid, addr: this.#places.addr() };
+    event.isWrite = random.chance(0.6);
+    if (random.chance(0.2)) event.addr += random.below(PAGE_BYTES);
+    return event;
+  }
+
+  #lock(pid: number): TraceEvent {
+    const op = this.#random.chance(0.5) ? Op.mlock : Op.munlock;
+    const event = this.#range(pid, op);
+    event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+    if (op === Op.mlock && this.#random.chance(0.4)) event.flags = MLOCK_ONFAULT;
+    return event;
+  }
+
+  #forkOrExit(pid: number): TraceEvent {
+    const isFull = this.#live.length >= this.#profile.processesMax;
+    const isExit = this.#live.length > 1 && (isFull || this.#random.chance(0.35));
+    if (isExit) {
+      const index = this.#random.between(1, this.#live.length - 1);
+      const [gone] = this.#live.splice(index, 1);
+      return { ...emptyEvent(), op: Op.exit, pid: gone! };
+    }
+    const child = ++this.#lastPid;
+    this.#live.push(child);
+    // Half of the children write a page at once, as programs do.
+    if (this.#random.chance(0.5)) this.#queue.push({ ...this.#touch(child), isWrite: true });
+    return { ...emptyEvent(), op: Op.fork, pid, child };
+  }
+
+  #fileOperation(pid: number): TraceEvent {
+    const file = this.#random.pick(FILE_NAMES);
+    if (this.#random.chance(0.4)) return this.#truncate(pid, file);
+    const off = this.#fileOffset();
+    const len = PAGE_BYTES * this.#random.between(1, this.#random.chance(0.5) ? 20 : 600);
+    return { ...emptyEvent(), op: Op.punch, pid, file, off, len };
+  }
+
+  #truncate(pid: number, file: string): TraceEvent {
+    const pages = this.#random.chance(0.3) ? this.#random.below(64) : this.#random.below(1400);
+    return { ...emptyEvent(), op: Op.truncate, pid, file, len: pages * PAGE_BYTES };
+  }
+
+  /** Makes an event one that the kernel may refuse: not on a page border, empty, overlapping. */
+  #spoil(event: TraceEvent): TraceEvent {
+    const random = this.#random;
+    if (event.op === Op.touch || event.op === Op.fork || event.op === Op.exit) return event;
+    switch (random.below(5)) {
+      case 0:
+        return { ...event, len: 0 };
+      case 1:
+        return { ...event, addr: event.addr + random.between(1, PAGE_BYTES - 1) };
+      case 2:
+        return { ...event, len: event.len + random.between(1, PAGE_BYTES - 1) };
+      case 3:
+        return { ...event, newAddr: event.addr + PAGE_BYTES * random.between(0, 3) };
+      default:
+        return { ...event, newLen: random.chance(0.5) ? 0 : event.newLen + 1 };
+    }
+  }
+}

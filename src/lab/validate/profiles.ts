@@ -1,0 +1,83 @@
+import {
+  MADV_COLD,
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_HUGEPAGE,
+  MADV_KEEPONFORK,
+  MADV_NOHUGEPAGE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+} from '../../base/index.ts';
+
+/** What operations can be drawn beyond private anonymous NORESERVE mappings and their plain calls. */
+export const FEATURES = [
+  'errors',
+  'reserve',
+  'noreplace',
+  'populate',
+  'exec',
+  'growsdown',
+  'shared',
+  'file',
+  'inplace',
+  'dontunmap',
+  'mlock',
+  'free',
+  'cold',
+  'pageout',
+  'willneed',
+  'remove',
+  'forkflags',
+  'guard',
+  'hugeflags',
+] as const;
+export type Feature = (typeof FEATURES)[number];
+
+export interface Profile {
+  readonly name: string;
+  readonly features: ReadonlySet<Feature>;
+  /** Live processes at most. */
+  readonly processesMax: number;
+}
+
+/** Exactly what research measured for mappings without huge pages; everything. */
+export const PROFILES: Readonly<Record<'basic' | 'full', Profile>> = {
+  basic: { name: 'basic', features: new Set(), processesMax: 3 },
+  full: { name: 'full', features: new Set(FEATURES), processesMax: 3 },
+};
+
+/** A profile of its own from a list of features. */
+export function customProfile(features: readonly Feature[], processesMax = 3): Profile {
+  return { name: features.join('+') || 'basic', features: new Set(features), processesMax };
+}
+
+const ADVICES_OF_FEATURE: Readonly<Partial<Record<Feature, readonly number[]>>> = {
+  free: [MADV_FREE],
+  cold: [MADV_COLD],
+  pageout: [MADV_PAGEOUT],
+  willneed: [MADV_WILLNEED],
+  remove: [MADV_REMOVE],
+  mlock: [MADV_DONTNEED_LOCKED, MADV_DONTNEED_LOCKED],
+  forkflags: [MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK],
+  guard: [MADV_GUARD_INSTALL, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE],
+  hugeflags: [MADV_HUGEPAGE, MADV_NOHUGEPAGE],
+};
+
+/** The advices of a profile, each as often as it is to be drawn. */
+export function profileAdvices(profile: Profile): number[] {
+  const advices = [MADV_DONTNEED, MADV_POPULATE_READ, MADV_POPULATE_WRITE];
+  const repeats = Math.max(1, Math.round(profile.features.size / 4));
+  const all = [...advices];
+  for (let i = 1; i < repeats; i++) all.push(...advices);
+  for (const feature of profile.features) all.push(...(ADVICES_OF_FEATURE[feature] ?? []));
+  return all;
+}
