@@ -1,0 +1,409 @@
+import { InputError, utf8Text } from '../../base/index.ts';
+import { checkEvent } from '../check-event.ts';
+import {
+  emptyEvent,
+  OP_NAMES,
+  Op,
+  type Outcome,
+  SAMPLE_FIELDS,
+  type Sample,
+  type TraceEvent,
+  type TraceHeader,
+  type TraceReader,
+} from '../event.ts';
+import { isWithinDepth, MAX_JSON_DEPTH } from '../json-depth.ts';
+import { LifeCheck } from '../life-check.ts';
+import { resetEvent } from '../record.ts';
+import { headerProblem } from '../text-reader.ts';
+import { ByteSource } from './byte-source.ts';
+import { crc32c } from './crc32c.ts';
+import {
+  BLOCK_HEAD_BYTES,
+  FILE_HEAD_BYTES,
+  HAS_COUNT,
+  HAS_ERRNO,
+  HAS_EXTRA,
+  HAS_PID,
+  HAS_TID,
+  HAS_TIME_NS,
+  HAS_TIME_US,
+  IS_ABSOLUTE,
+  KIND_BLOCK,
+  KIND_END,
+  MAGIC,
+  MAX_BLOCK_BYTES,
+  MAX_HEADER_BYTES,
+  MAX_STRING_BYTES,
+  type ProcessState,
+  TAG_OP_MASK,
+  TAG_OUTCOME_SHIFT,
+  TAG_WRITE,
+  VERSION,
+} from './layout.ts';
+
+/**
+ * Reads the binary form; see docs/trace.md. Blocks are checked before their events are decoded, so
+ * only a file that was written wrong on purpose can fail in the middle of one.
+ */
+export class BinaryReader implements TraceReader {
+  readonly header: TraceHeader;
+  readonly #name: string;
+  readonly #source: ByteSource;
+  readonly #life = new LifeCheck('event');
+  readonly #event: TraceEvent = emptyEvent();
+  #eventNumber = 0;
+  #isEnded = false;
+
+  #bytes = new Uint8Array(1 << 17);
+  #at = BLOCK_HEAD_BYTES;
+  #end = BLOCK_HEAD_BYTES;
+  #blockOffset = 0;
+  #blockEvents = 0;
+
+  // Everything below starts anew with each block.
+  readonly #states = new Map<number, ProcessState>();
+  #strings: string[] = [];
+  #pid = 0;
+  #state: ProcessState = { tid: 0, addr: 0 };
+  #timeNs = 0;
+
+  /** `name` is the file's, for messages. Throws InputError if the file's head is wrong. */
+  constructor(name: string, chunks: Iterable<Uint8Array>) {
+    this.#name = name;
+    this.#source = new ByteSource(chunks);
+    this.header = this.#readHeader();
+  }
+
+  next(): TraceEvent | null {
+    while (this.#blockEvents === 0) {
+      if (this.#isEnded) return null;
+      this.#readBlock();
+    }
+    const event = this.#event;
+    this.#blockEvents--;
+    event.line = ++this.#eventNumber;
+    this.#decode(event);
+    const problem = checkEvent(event) ?? this.#life.check(event);
+    if (problem !== null) this.#failHere(problem);
+    if (this.#at > this.#end) this.#failHere('the event reaches beyond its block');
+    if (this.#blockEvents === 0 && this.#at !== this.#end) {
+      this.#failHere('bytes are left in the block after its last event');
+    }
+    return event;
+  }
+
+  #decode(event: TraceEvent): void {
+    const bytes = this.#bytes;
+    const tag = bytes[this.#at] as number;
+    const presence = bytes[this.#at + 1] as number;
+    this.#at += 2;
+    const op = tag & TAG_OP_MASK;
+    // Of a touch after a touch only the fields set below can differ.
+    if (op !== Op.touch || event.op !== Op.touch || event.extra !== null) resetEvent(event);
+    event.op = op as Op;
+    const outcome = (tag >>> TAG_OUTCOME_SHIFT) & 3;
+    if (outcome === 3) this.#failHere('an outcome that does not exist');
+    event.outcome = outcome as Outcome;
+    if ((presence & HAS_PID) !== 0) this.#switchTo(this.#varint());
+    const state = this.#state;
+    if ((presence & HAS_TID) !== 0) state.tid = this.#varint();
+    event.pid = this.#pid;
+    event.tid = state.tid;
+    event.timeNs = (presence & (HAS_TIME_NS | HAS_TIME_US)) !== 0 ? this.#time(presence) : -1;
+    event.errno = (presence & HAS_ERRNO) !== 0 ? this.#varint() : 0;
+    if ((presence & HAS_EXTRA) !== 0) event.extra = this.#extra();
+    if (op !== Op.touch) {
+      this.#arguments(event, presence);
+      return;
+    }
+    event.isWrite = (tag & TAG_WRITE) !== 0;
+    event.addr = this.#address(presence);
+    const hasCount = (presence & HAS_COUNT) !== 0;
+    event.count = hasCount ? this.#varint() : 1;
+    event.strideBytes = hasCount ? this.#varint() : 4096;
+  }
+
+  #arguments(event: TraceEvent, presence: number): void {
+    switch (event.op) {
+      case Op.mmap:
+        this.#range(event, presence);
+        event.prot = this.#bits();
+        event.flags = this.#bits();
+        event.off = this.#varint();
+        event.file = this.#string();
+        break;
+      case Op.mprotect:
+        this.#range(event, presence);
+        event.prot = this.#bits();
+        break;
+      case Op.madvise:
+        this.#range(event, presence);
+        event.advice = this.#bits();
+        break;
+      case Op.mremap:
+        this.#range(event, presence);
+        event.newLen = this.#varint();
+        event.newAddr = this.#varint();
+        event.flags = this.#bits();
+        break;
+      case Op.mlock:
+        this.#range(event, presence);
+        event.flags = this.#bits();
+        break;
+      case Op.munmap:
+      case Op.munlock:
+      case Op.brk:
+        this.#range(event, presence);
+        break;
+      default:
+        this.#otherArguments(event);
+    }
+  }
+
+  #otherArguments(event: TraceEvent): void {
+    switch (event.op) {
+      case Op.mlockall:
+        event.flags = this.#bits();
+        break;
+      case Op.fork:
+        event.child = this.#varint();
+        event.flags = this.#bits();
+        break;
+      case Op.truncate:
+        event.file = this.#string();
+        event.len = this.#varint();
+        break;
+      case Op.punch:
+        event.file = this.#string();
+        event.off = this.#varint();
+        event.len = this.#varint();
+        break;
+      case Op.sample:
+        event.sample = this.#sample();
+        break;
+      case Op.mark:
+        event.name = this.#string();
+        break;
+      default:
+        if (OP_NAMES[event.op] === undefined) this.#failHere(`unknown op number ${event.op}`);
+    }
+  }
+
+  #switchTo(pid: number): void {
+    let state = this.#states.get(pid);
+    if (state === undefined) this.#states.set(pid, (state = { tid: 0, addr: 0 }));
+    this.#pid = pid;
+    this.#state = state;
+  }
+
+  #time(presence: number): number {
+    const delta = this.#zigzag();
+    this.#timeNs += (presence & HAS_TIME_US) !== 0 ? delta * 1000 : delta;
+    if (!(this.#timeNs >= 0 && this.#timeNs <= Number.MAX_SAFE_INTEGER)) {
+      this.#failHere('a time outside 0 to 2^53 ns');
+    }
+    return this.#timeNs;
+  }
+
+  #range(event: TraceEvent, presence: number): void {
+    event.addr = this.#address(presence);
+    event.len = this.#varint();
+  }
+
+  #address(presence: number): number {
+    const isAbsolute = (presence & IS_ABSOLUTE) !== 0;
+    const addr = isAbsolute ? this.#varint() : this.#state.addr + this.#zigzag();
+    if (!(addr >= 0 && addr < 2 ** 64)) this.#failHere('an address outside 64 bits');
+    this.#state.addr = addr;
+    return addr;
+  }
+
+  #sample(): Sample {
+    const mask = this.#varint();
+    if (mask >= 1 << SAMPLE_FIELDS.length) this.#failHere('a sample with unknown counters');
+    const sample: Sample = {};
+    for (const [bit, field] of SAMPLE_FIELDS.entries()) {
+      if ((mask & (1 << bit)) !== 0) sample[field] = this.#varint();
+    }
+    return sample;
+  }
+
+  #string(): string {
+    const code = this.#varint();
+    if (code === 0) return '';
+    if (code === 1) {
+      const text = this.#rawText();
+      this.#strings.push(text);
+      return text;
+    }
+    const text = this.#strings[code - 2];
+    return text ?? this.#failHere(`string ${code} has not been given`);
+  }
+
+  #extra(): Readonly<Record<string, unknown>> {
+    let extra: unknown;
+    try {
+      extra = JSON.parse(this.#rawText());
+    } catch {
+      extra = null;
+    }
+    const isObject = typeof extra === 'object' && extra !== null && !Array.isArray(extra);
+    if (!isObject || !isWithinDepth(extra, MAX_JSON_DEPTH + 1)) {
+      this.#failHere('the extra keys are not a JSON object');
+    }
+    return extra as Record<string, unknown>;
+  }
+
+  #rawText(): string {
+    const length = this.#varint();
+    if (length > MAX_STRING_BYTES || this.#at + length > this.#end) {
+      this.#failHere(`a string of ${length} bytes reaches beyond its block`);
+    }
+    const start = this.#at;
+    this.#at += length;
+    return utf8Text(this.#bytes.subarray(start, this.#at));
+  }
+
+  /** A bit set or small number of at most 32 bits. */
+  #bits(): number {
+    const bits = this.#varint();
+    return bits < 2 ** 32 ? bits : this.#failHere('a bit set of more than 32 bits');
+  }
+
+  #zigzag(): number {
+    const folded = this.#varint();
+    if (folded < 2 ** 31) return (folded >>> 1) ^ -(folded & 1);
+    const isOdd = folded % 2 !== 0;
+    return isOdd ? -(folded + 1) / 2 : folded / 2;
+  }
+
+  /** LEB128. Reading beyond the block gives zeros or old bytes; `next` sees it by `#at`. */
+  #varint(): number {
+    const bytes = this.#bytes;
+    let byte = bytes[this.#at++] as number;
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    for (let shift = 7; shift < 28; shift += 7) {
+      byte = bytes[this.#at++] as number;
+      value |= (byte & 127) << shift;
+      if (byte < 128) return value;
+    }
+    return this.#longVarint(value);
+  }
+
+  #longVarint(low: number): number {
+    let value = low;
+    let scale = 2 ** 28;
+    for (let i = 4; i < 10; i++) {
+      const byte = this.#bytes[this.#at++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    this.#failHere('a number of more than 64 bits');
+  }
+
+  #readHeader(): TraceHeader {
+    const head = new Uint8Array(FILE_HEAD_BYTES);
+    const length = this.#source.read(head, 0, FILE_HEAD_BYTES);
+    if (length < 4 || MAGIC.some((byte, i) => head[i] !== byte)) {
+      this.#fail(0, 'not a binary trace; it must begin with "PGLB"');
+    }
+    if (length > 4 && head[4] !== VERSION) {
+      this.#fail(4, `binary trace version ${head[4]}; this pagelab reads version ${VERSION}`);
+    }
+    if (length < FILE_HEAD_BYTES) this.#failTruncated();
+    const jsonBytes = new DataView(head.buffer).getUint32(8, true);
+    if (jsonBytes > MAX_HEADER_BYTES) {
+      this.#fail(8, `a header of ${jsonBytes} bytes; at most ${MAX_HEADER_BYTES} are allowed`);
+    }
+    const rest = new Uint8Array(jsonBytes + 4);
+    if (this.#source.read(rest, 0, rest.length) < rest.length) this.#failTruncated();
+    const crc = crc32c(rest, 0, jsonBytes, crc32c(head, 0, FILE_HEAD_BYTES));
+    if (crc !== new DataView(rest.buffer).getUint32(jsonBytes, true)) {
+      this.#fail(FILE_HEAD_BYTES, 'the header is damaged (checksum); record or copy it again');
+    }
+    return this.#parseHeader(utf8Text(rest.subarray(0, jsonBytes)));
+  }
+
+  #parseHeader(json: string): TraceHeader {
+    let header: unknown;
+    try {
+      header = JSON.parse(json);
+    } catch {
+      header = null;
+    }
+    if (typeof header !== 'object' || header === null) {
+      this.#fail(FILE_HEAD_BYTES, 'the header is not a JSON object');
+    }
+    const problem = headerProblem(header as Record<string, unknown>);
+    if (problem !== null) this.#fail(FILE_HEAD_BYTES, problem);
+    return { pagelab: 1, source: '', ...header };
+  }
+
+  #readBlock(): void {
+    const offset = this.#source.offset;
+    if (this.#source.read(this.#bytes, 0, BLOCK_HEAD_BYTES) < BLOCK_HEAD_BYTES) {
+      this.#failTruncated();
+    }
+    const view = new DataView(this.#bytes.buffer);
+    const kind = view.getUint8(0);
+    const low = view.getUint32(1, true);
+    const high = view.getUint32(5, true);
+    const crc = view.getUint32(9, true);
+    if (kind === KIND_END) this.#readEnd(offset, low + high * 2 ** 32, crc);
+    else if (kind === KIND_BLOCK) this.#readPayload(offset, low, high, crc);
+    else this.#fail(offset, `damaged: a block begins with "B" or "E", not byte ${kind}`);
+  }
+
+  #readEnd(offset: number, total: number, crc: number): void {
+    if (crc32c(this.#bytes, 0, 9) !== crc) this.#fail(offset, 'the end mark is damaged (checksum)');
+    if (total !== this.#eventNumber) {
+      this.#fail(offset, `${this.#eventNumber} events, but the end mark counts ${total}`);
+    }
+    const after = new Uint8Array(1);
+    if (this.#source.read(after, 0, 1) > 0) {
+      this.#fail(offset + BLOCK_HEAD_BYTES, 'bytes follow the end mark; a trace ends there');
+    }
+    this.#isEnded = true;
+  }
+
+  #readPayload(offset: number, length: number, events: number, crc: number): void {
+    if (length > MAX_BLOCK_BYTES) {
+      this.#fail(offset + 1, `a block of ${length} bytes; at most ${MAX_BLOCK_BYTES} are allowed`);
+    }
+    if (events === 0 || events > length / 2) {
+      this.#fail(offset + 5, `damaged: ${events} events in a block of ${length} bytes`);
+    }
+    this.#end = BLOCK_HEAD_BYTES + length;
+    if (this.#end > this.#bytes.length) {
+      const larger = new Uint8Array(this.#end);
+      larger.set(this.#bytes.subarray(0, BLOCK_HEAD_BYTES));
+      this.#bytes = larger;
+    }
+    if (this.#source.read(this.#bytes, BLOCK_HEAD_BYTES, length) < length) this.#failTruncated();
+    if (crc32c(this.#bytes, BLOCK_HEAD_BYTES, this.#end, crc32c(this.#bytes, 0, 9)) !== crc) {
+      this.#fail(offset, 'the block is damaged (checksum); record or copy the trace again');
+    }
+    this.#blockOffset = offset;
+    this.#blockEvents = events;
+    this.#at = BLOCK_HEAD_BYTES;
+    this.#states.clear();
+    this.#strings = [];
+    this.#pid = 0;
+    this.#state = { tid: 0, addr: 0 };
+    this.#timeNs = 0;
+  }
+
+  #failTruncated(): never {
+    this.#fail(this.#source.offset, 'the file ends too early; it was cut off');
+  }
+
+  #failHere(problem: string): never {
+    this.#fail(this.#blockOffset + this.#at, `event ${this.#eventNumber}: ${problem}`);
+  }
+
+  #fail(offset: number, problem: string): never {
+    throw new InputError(`${this.#name}: byte ${offset}: ${problem}`);
+  }
+}
