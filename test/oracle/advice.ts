@@ -1,0 +1,174 @@
+import {
+  Errno,
+  MADV_COLD,
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_HUGEPAGE,
+  MADV_KEEPONFORK,
+  MADV_NOHUGEPAGE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+} from '../../src/base/index.ts';
+import { populate } from './populate.ts';
+import type { Space } from './space.ts';
+import { GUARD, SLOT_PAGES, spansOf } from './tables.ts';
+import {
+  isAnonymous,
+  type MemoryFile,
+  pgoffAt,
+  sameFlags,
+  type Vma,
+  type VmaFlags,
+} from './vma.ts';
+
+/** What the advices need beyond their own process. */
+export interface AdviceHost {
+  /** Takes pages out of a file and out of every process that maps them. */
+  punch(file: MemoryFile, from: number, to: number): void;
+}
+
+/** madvise over [start, end); 0 or negative errno. */
+export function madvise(
+  host: AdviceHost,
+  space: Space,
+  start: number,
+  end: number,
+  advice: number,
+): number {
+  if (advice === MADV_POPULATE_READ) return populate(space, start, end, false);
+  if (advice === MADV_POPULATE_WRITE) return populate(space, start, end, true);
+  let isHoled = false;
+  let at = start;
+  while (at < end) {
+    const vma = space.findAbove(at);
+    if (vma === null || vma.start >= end) break;
+    if (vma.start > at) isHoled = true;
+    const from = Math.max(at, vma.start);
+    const to = Math.min(end, vma.end);
+    const error = adviseVma(host, space, vma, from, to, advice);
+    if (error < 0) return error;
+    at = to;
+  }
+  return isHoled || at < end ? -Errno.ENOMEM : 0;
+}
+
+function adviseVma(
+  host: AdviceHost,
+  space: Space,
+  vma: Vma,
+  from: number,
+  to: number,
+  advice: number,
+): number {
+  const isLocked = vma.flags.locked !== 'no';
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+      if (isLocked && advice === MADV_DONTNEED) return -Errno.EINVAL;
+      dropPages(space, from, to);
+      return 0;
+    case MADV_FREE:
+      if (isLocked || !isAnonymous(vma)) return -Errno.EINVAL;
+      markLazyFree(space, from, to);
+      return 0;
+    case MADV_COLD:
+      return isLocked ? -Errno.EINVAL : 0;
+    case MADV_PAGEOUT:
+      if (isLocked) return -Errno.EINVAL;
+      dropLazyFree(space, from, to);
+      return 0;
+    case MADV_WILLNEED:
+      return 0;
+    case MADV_REMOVE:
+      return remove(host, vma, from, to);
+    case MADV_GUARD_INSTALL:
+      if (isLocked) return -Errno.EINVAL;
+      installGuards(space, vma, from, to);
+      return 0;
+    case MADV_GUARD_REMOVE:
+      for (const [page, entry] of space.tables.entriesIn(from, to)) {
+        if (entry.kind === 'guard') space.tables.delete(page);
+      }
+      return 0;
+    default:
+      return changeFlags(space, vma, from, to, advice);
+  }
+}
+
+/** Pages go, guard markers stay; a slot's table goes iff the piece covers the slot and nothing is left. */
+function dropPages(space: Space, from: number, to: number): void {
+  const { tables } = space;
+  for (const [page, entry] of tables.entriesIn(from, to)) {
+    if (entry.kind !== 'guard') tables.delete(page);
+  }
+  for (const slot of spansOf(from, to, SLOT_PAGES)) {
+    const isCovered = slot >= from && slot + SLOT_PAGES <= to;
+    if (isCovered && tables.isEmptyPte(slot)) tables.freePte(slot);
+  }
+}
+
+function markLazyFree(space: Space, from: number, to: number): void {
+  for (const [, entry] of space.tables.entriesIn(from, to)) {
+    if (entry.kind !== 'anon') continue;
+    entry.page.isLazyFree = true;
+    entry.isDirty = false;
+  }
+}
+
+/** Without swap, all that pageout can drop is what MADV_FREE left and nobody else maps. */
+function dropLazyFree(space: Space, from: number, to: number): void {
+  for (const [page, entry] of space.tables.entriesIn(from, to)) {
+    if (entry.kind !== 'anon' || entry.page.mapCount !== 1 || !entry.page.isLazyFree) continue;
+    if (entry.isDirty) entry.page.isLazyFree = false;
+    else space.tables.delete(page);
+  }
+}
+
+function remove(host: AdviceHost, vma: Vma, from: number, to: number): number {
+  if (vma.flags.locked !== 'no' || vma.file === null) return -Errno.EINVAL;
+  if (!vma.flags.isShared) return -Errno.EACCES;
+  host.punch(vma.file, pgoffAt(vma, from), pgoffAt(vma, to));
+  return 0;
+}
+
+/** Guard markers take tables, and the VMA an anon_vma so that fork copies them (madvise_guard_install). */
+function installGuards(space: Space, vma: Vma, from: number, to: number): void {
+  space.prepareAnonVma(vma);
+  for (let page = from; page < to; page++) space.tables.set(page, GUARD);
+}
+
+function changeFlags(space: Space, vma: Vma, from: number, to: number, advice: number): number {
+  const flags = advisedFlags(vma, advice);
+  if (flags === null) return -Errno.EINVAL;
+  if (!sameFlags(flags, vma.flags)) space.modify(vma, from, to, flags);
+  return 0;
+}
+
+function advisedFlags(vma: Vma, advice: number): VmaFlags | null {
+  switch (advice) {
+    case MADV_HUGEPAGE:
+      return { ...vma.flags, huge: 'yes' };
+    case MADV_NOHUGEPAGE:
+      return { ...vma.flags, huge: 'no' };
+    case MADV_DONTFORK:
+      return { ...vma.flags, dontFork: true };
+    case MADV_DOFORK:
+      return { ...vma.flags, dontFork: false };
+    case MADV_WIPEONFORK:
+      if (vma.file !== null) return null;
+      return { ...vma.flags, wipeOnFork: true };
+    case MADV_KEEPONFORK:
+      return { ...vma.flags, wipeOnFork: false };
+    default:
+      return null;
+  }
+}

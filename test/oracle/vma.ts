@@ -1,0 +1,47 @@
+import type { AnonVma } from './anon-vma.ts';
+
+/** What of a VMA must be equal for two to merge (vm_flags, without those that are constant here). */
+export interface VmaFlags {
+  readonly prot: number;
+  readonly isShared: boolean;
+  readonly growsDown: boolean;
+  readonly noReserve: boolean;
+  /** Counts toward the overcommit limit (VM_ACCOUNT). */
+  readonly account: boolean;
+  readonly locked: 'no' | 'yes' | 'onfault';
+  readonly dontFork: boolean;
+  readonly wipeOnFork: boolean;
+  readonly huge: 'unset' | 'yes' | 'no';
+}
+
+/** A memfd, or the hidden file behind one shared anonymous mmap. */
+export interface MemoryFile {
+  readonly name: string;
+  sizePages: number;
+  /** Page offsets that are in the page cache. */
+  readonly cached: Set<number>;
+}
+
+/** One mapping. Pages; `end` is excluded. */
+export interface Vma {
+  start: number;
+  end: number;
+  /** Page offset in the file; for anonymous memory where the mapping once began to be. */
+  pgoff: number;
+  flags: VmaFlags;
+  readonly file: MemoryFile | null;
+  anonVma: AnonVma | null;
+  chain: AnonVma[];
+}
+
+export function isAnonymous(vma: Vma): boolean {
+  return vma.file === null;
+}
+
+export function pgoffAt(vma: Vma, page: number): number {
+  return vma.pgoff + (page - vma.start);
+}
+
+export function sameFlags(a: VmaFlags, b: VmaFlags): boolean {
+  return (Object.keys(a) as (keyof VmaFlags)[]).every((key) => a[key] === b[key]);
+}
