@@ -2,7 +2,7 @@ import { Errno, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../src
 import { detach } from './anon-vma.ts';
 import { populateRange } from './populate.ts';
 import type { Space } from './space.ts';
-import { SLOT_PAGES } from './tables.ts';
+import { GIB_PAGES, SLOT_PAGES } from './tables.ts';
 import { isAnonymous, pgoffAt, type Vma } from './vma.ts';
 
 /** The call's arguments; pages. */
@@ -86,7 +86,7 @@ function moveVma(space: Space, call: MremapCall): number {
     file: source.file,
     source,
   });
-  moveTables(space, addr, newAddr, oldLen);
+  moveTables(space, { source: space.find(addr)!, target, from: addr, to: newAddr, len: oldLen });
   if ((call.flags & MREMAP_DONTUNMAP) === 0) space.unmap(addr, addr + oldLen);
   else dontUnmap(space.find(addr)!, target, addr, addr + oldLen);
   return newAddr;
@@ -98,28 +98,71 @@ function dontUnmap(source: Vma, target: Vma, start: number, end: number): void {
   if (source !== target && source.start === start && source.end === end) detach(source);
 }
 
+interface TableMove {
+  readonly source: Vma;
+  readonly target: Vma;
+  readonly from: number;
+  readonly to: number;
+  readonly len: number;
+}
+
 /**
  * Cuts the range at the slot borders of both sides. A piece whose source slot has a PTE table gives
- * the destination its tables, even without entries; one that has only a PUD table gives the
- * destination that (move_page_tables).
+ * the destination its tables, even without entries; one that has only a PMD table gives the
+ * destination a PUD table (move_page_tables). A whole slot, and a whole GB, moves as a table: that
+ * shows where the source VMA stays (DONTUNMAP), for the source then has no table any more.
  */
-function moveTables(space: Space, from: number, to: number, len: number): void {
+function moveTables(space: Space, move: TableMove): void {
   const { tables } = space;
-  let done = 0;
-  while (done < len) {
-    const source = from + done;
-    const target = to + done;
-    const room = (page: number): number => SLOT_PAGES - (page % SLOT_PAGES);
-    const pages = Math.min(room(source), room(target), len - done);
-    if (tables.hasPte(source)) tables.makePte(target);
-    else if (tables.hasPmd(source)) tables.makePud(target);
-    for (const [page, entry] of tables.entriesIn(source, source + pages)) {
-      // First the new entry, so that the page is never without one.
-      tables.set(page - source + target, entry);
-      tables.delete(page);
+  const end = move.from + move.len;
+  const shift = move.to - move.from;
+  let at = move.from - realignedBy(space, move);
+  while (at < end) {
+    const isWholeGib = at % GIB_PAGES === 0 && shift % GIB_PAGES === 0 && end - at >= GIB_PAGES;
+    const toBorder = (page: number): number => SLOT_PAGES - (page % SLOT_PAGES);
+    const pages = Math.min(toBorder(at), toBorder(at + shift), end - at);
+    moveTable(space, at, at + shift, pages);
+    if (isWholeGib && tables.hasPmd(at)) {
+      for (let slot = at; slot < at + GIB_PAGES; slot += SLOT_PAGES) {
+        moveTable(space, slot, slot + shift, SLOT_PAGES);
+      }
+      tables.makePmd(at + shift);
+      tables.freePmd(at);
+      at += GIB_PAGES;
+    } else {
+      at += pages;
     }
-    done += pages;
   }
+}
+
+function moveTable(space: Space, from: number, to: number, pages: number): void {
+  const { tables } = space;
+  if (tables.hasPte(from)) tables.makePte(to);
+  else if (tables.hasPmd(from)) tables.makePud(to);
+  for (const [page, entry] of tables.entriesIn(from, from + pages)) {
+    // First the new entry, so that the page is never without one.
+    tables.set(page - from + to, entry);
+    tables.delete(page);
+  }
+  if (pages === SLOT_PAGES) tables.freePte(from);
+}
+
+/**
+ * How far the start is moved down to the slot border, so that the first slot moves as a table too
+ * (try_realign_addr): both VMAs start there, in the same place of a slot, with nothing below them in
+ * it, and the range reaches the slot's end.
+ */
+function realignedBy(space: Space, move: TableMove): number {
+  const { source, target, from, to, len } = move;
+  const offset = from % SLOT_PAGES;
+  const isFreeBelow = (vma: Vma, start: number): boolean =>
+    vma.start === start && space.overlapping(start - offset, start).length === 0;
+  const canAlign =
+    offset === to % SLOT_PAGES &&
+    len >= SLOT_PAGES - offset &&
+    isFreeBelow(source, from) &&
+    isFreeBelow(target, to);
+  return canAlign ? offset : 0;
 }
 
 /** Without a given place (mremap_at): shrink, do nothing, grow into the hole behind, or move. */

@@ -1,4 +1,4 @@
-import { Errno, PROT_READ, PROT_WRITE } from '../../src/base/index.ts';
+import { Errno, PROT_NONE, PROT_READ, PROT_WRITE } from '../../src/base/index.ts';
 import { fault } from './faults.ts';
 import type { Space } from './space.ts';
 import type { Vma } from './vma.ts';
@@ -16,7 +16,7 @@ export function populate(space: Space, start: number, end: number, isWrite: bool
 
 /**
  * What mlock and MAP_POPULATE do (__mm_populate): holes are left out; writable private memory is
- * written, the rest read, PROT_NONE too. A page that cannot be had ends its VMA's part.
+ * written, the rest read. A PROT_NONE VMA or a page that cannot be had ends its VMA's part.
  */
 export function populateRange(
   space: Space,
@@ -39,6 +39,7 @@ export function populateRange(
 /** One VMA's part (populate_vma_page_range). */
 export function populateVma(space: Space, vma: Vma, start: number, end: number): number {
   if (vma.flags.locked === 'onfault') return 0;
+  if (vma.flags.prot === PROT_NONE) return -Errno.EFAULT;
   const isWrite = (vma.flags.prot & PROT_WRITE) !== 0 && !vma.flags.isShared;
   for (let page = start; page < end; page++) {
     if (fault(space, vma, page, isWrite) !== 'ok') return -Errno.EFAULT;
