@@ -229,8 +229,11 @@ export class Puppet {
 }
 
 const PAGE_BYTES = 4096;
-/** The puppet's own pages: code, mailbox, data. In an 512 GB region that no test uses. */
-const CODE_ADDR = 0x7f5500000000;
+/**
+ * The puppet's own pages: code, mailbox, data. Below all that is tested, in a 512 GB region of its
+ * own: a mapping that grows downwards must never meet them as its upper neighbour.
+ */
+const CODE_ADDR = 0x0f5500000000;
 const MAILBOX_ADDR = CODE_ADDR + PAGE_BYTES;
 const DATA_ADDR = MAILBOX_ADDR + PAGE_BYTES;
 const OWN_BYTES = 3 * PAGE_BYTES;

@@ -84,7 +84,7 @@ function adviseVma(
       return isLocked ? -Errno.EINVAL : 0;
     case MADV_PAGEOUT:
       if (isLocked) return -Errno.EINVAL;
-      dropLazyFree(space, from, to);
+      pageOut(space, vma, from, to);
       return 0;
     case MADV_WILLNEED:
       return 0;
@@ -124,12 +124,21 @@ function markLazyFree(space: Space, from: number, to: number): void {
   }
 }
 
-/** Without swap, all that pageout can drop is what MADV_FREE left and nobody else maps. */
-function dropLazyFree(space: Space, from: number, to: number): void {
+/**
+ * Pageout without swap. Of pages that nobody else maps it drops those that MADV_FREE left, unmaps
+ * page-cache pages that were written (there is nowhere to write them to), and takes page-cache
+ * pages that were never written out of the file (shrink_folio_list).
+ */
+function pageOut(space: Space, vma: Vma, from: number, to: number): void {
   for (const [page, entry] of space.tables.entriesIn(from, to)) {
-    if (entry.kind !== 'anon' || entry.page.mapCount !== 1 || !entry.page.isLazyFree) continue;
-    if (entry.isDirty) entry.page.isLazyFree = false;
-    else space.tables.delete(page);
+    if (!('page' in entry) || entry.page.mapCount !== 1 || entry.page.isStuckLocked) continue;
+    if (entry.kind === 'file') {
+      space.tables.delete(page);
+      if (!entry.page.isDirty) vma.file!.cached.delete(pgoffAt(vma, page));
+    } else if (entry.page.isLazyFree) {
+      if (entry.isDirty) entry.page.isLazyFree = false;
+      else space.tables.delete(page);
+    }
   }
 }
 
@@ -140,9 +149,10 @@ function remove(host: AdviceHost, vma: Vma, from: number, to: number): number {
   return 0;
 }
 
-/** Guard markers take tables, and the VMA an anon_vma so that fork copies them (madvise_guard_install). */
+/** Guard markers need tables; the VMA is marked so that fork copies them (madvise_guard_install). */
 function installGuards(space: Space, vma: Vma, from: number, to: number): void {
-  space.prepareAnonVma(vma);
+  vma.mayHaveGuards = true;
+  if (isAnonymous(vma)) space.prepareAnonVma(vma);
   for (let page = from; page < to; page++) space.tables.set(page, GUARD);
 }
 

@@ -1,6 +1,6 @@
 import { PROT_NONE, PROT_WRITE } from '../../src/base/index.ts';
 import type { Space } from './space.ts';
-import { type AnonPage, type Entry, SLOT_PAGES, ZERO } from './tables.ts';
+import { type AnonPage, type Entry, type FilePage, SLOT_PAGES, ZERO } from './tables.ts';
 import { type MemoryFile, pgoffAt, type Vma } from './vma.ts';
 
 /** How a fault ends: the page is there, or the signal that the process gets. */
@@ -29,6 +29,7 @@ export function fault(space: Space, vma: Vma, page: number, isWrite: boolean): F
       : fileFault(space, vma, vma.file, page, isWrite);
   }
   if (entry.kind === 'guard') return 'SIGSEGV';
+  if (isWrite && vma.flags.isShared && entry.kind === 'file') entry.page.isDirty = true;
   if (isWrite && !vma.flags.isShared) writeToPrivate(space, vma, page, entry);
   return 'ok';
 }
@@ -69,8 +70,12 @@ function fileFault(
   // The anon_vma comes before the file is asked for the page.
   if (isCow) space.prepareAnonVma(vma);
   if (offset >= file.sizePages) return 'SIGBUS';
-  file.cached.add(offset);
-  tables.set(page, isCow ? newAnon() : { kind: 'file', isShmem: true });
+  const cached = file.cached.get(offset) ?? { mapCount: 0, isDirty: false };
+  file.cached.set(offset, cached);
+  if (isWrite && !isCow) cached.isDirty = true;
+  // Fault-around may have mapped it already.
+  if (isCow) tables.set(page, newAnon());
+  else if (tables.get(page) === undefined) tables.set(page, fileEntry(cached));
   return 'ok';
 }
 
@@ -82,9 +87,9 @@ function faultAround(space: Space, vma: Vma, file: MemoryFile, page: number): vo
   const to = Math.min(from + FAULT_AROUND_PAGES, slotStart + SLOT_PAGES, vma.end);
   for (let at = from; at < to; at++) {
     const offset = pgoffAt(vma, at);
-    const isCached = file.cached.has(offset) && offset < file.sizePages;
-    if (isCached && space.tables.get(at) === undefined) {
-      space.tables.set(at, { kind: 'file', isShmem: true });
+    const cached = file.cached.get(offset);
+    if (cached !== undefined && space.tables.get(at) === undefined) {
+      space.tables.set(at, fileEntry(cached));
     }
   }
 }
@@ -106,6 +111,10 @@ function growDown(space: Space, page: number): Vma | null {
   vma.start = page;
   vma.pgoff -= grownBy;
   return vma;
+}
+
+function fileEntry(page: FilePage): Entry {
+  return { kind: 'file', page, isShmem: true };
 }
 
 function newAnon(): Entry {

@@ -17,7 +17,8 @@ export function fork(parent: Space): Space {
     if (!vma.flags.wipeOnFork) forkAnonVma(copy, vma);
     child.insert(copy);
     // Without an anon_vma no page is the process's own: the child can fault them again.
-    if (!vma.flags.wipeOnFork && vma.anonVma !== null) copyTables(parent, child, vma);
+    const needsCopy = vma.anonVma !== null || vma.mayHaveGuards;
+    if (!vma.flags.wipeOnFork && needsCopy) copyTables(parent, child, vma);
   }
   return child;
 }

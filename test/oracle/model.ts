@@ -160,13 +160,13 @@ export class Model implements Subject {
   /** The memfd, a new hidden file for shared anonymous memory, or none. */
   #fileOf(event: TraceEvent, isShared: boolean, pages: number): MemoryFile | null {
     if (event.file !== '') return this.#file(event.file);
-    return isShared ? { name: '', sizePages: pages, cached: new Set() } : null;
+    return isShared ? { name: '', sizePages: pages, cached: new Map() } : null;
   }
 
   #file(name: string): MemoryFile {
     let file = this.#files.get(name);
     if (file === undefined) {
-      file = { name, sizePages: 0, cached: new Set() };
+      file = { name, sizePages: 0, cached: new Map() };
       this.#files.set(name, file);
     }
     return file;
@@ -189,7 +189,7 @@ export class Model implements Subject {
     const pages = pagesUp(event.len);
     if (pages < file.sizePages) {
       this.#dropMapped(file, pages, Infinity, true);
-      for (const offset of [...file.cached]) if (offset >= pages) file.cached.delete(offset);
+      for (const offset of [...file.cached.keys()]) if (offset >= pages) file.cached.delete(offset);
     }
     file.sizePages = pages;
     return 0;
@@ -205,7 +205,7 @@ export class Model implements Subject {
   /** Whole pages leave the file; private copies stay (shmem_fallocate). */
   punch(file: MemoryFile, from: number, to: number): void {
     this.#dropMapped(file, from, to, false);
-    for (const offset of [...file.cached]) {
+    for (const offset of [...file.cached.keys()]) {
       if (offset >= from && offset < to) file.cached.delete(offset);
     }
   }

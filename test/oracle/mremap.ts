@@ -87,14 +87,25 @@ function moveVma(space: Space, call: MremapCall): number {
     source,
   });
   moveTables(space, { source: space.find(addr)!, target, from: addr, to: newAddr, len: oldLen });
+  // Length 0 duplicates a shared mapping: nothing is taken away.
+  if (oldLen === 0) return newAddr;
   if ((call.flags & MREMAP_DONTUNMAP) === 0) space.unmap(addr, addr + oldLen);
-  else dontUnmap(space.find(addr)!, target, addr, addr + oldLen);
+  else dontUnmap(space, { source: space.find(addr)!, target, start: addr, end: addr + oldLen });
   return newAddr;
 }
 
-/** What stays at the source is neither locked nor accounted, and, if whole, never written (dontunmap_complete). */
-function dontUnmap(source: Vma, target: Vma, start: number, end: number): void {
-  source.flags = { ...source.flags, locked: 'no', account: false };
+/** What stays at the source is not locked, and, if it is a whole VMA, counts as never written (dontunmap_complete). */
+function dontUnmap(
+  space: Space,
+  move: { source: Vma; target: Vma; start: number; end: number },
+): void {
+  const { source, target, start, end } = move;
+  if (source.flags.locked !== 'no') {
+    for (const [, entry] of space.tables.entriesIn(source.start, source.end)) {
+      if ('page' in entry) entry.page.isStuckLocked = true;
+    }
+  }
+  source.flags = { ...source.flags, locked: 'no' };
   if (source !== target && source.start === start && source.end === end) detach(source);
 }
 

@@ -96,7 +96,9 @@ export class Space {
     const { start, end } = candidate;
     const left = this.#leftFor(candidate);
     const right = this.#rightFor(candidate, left);
+    const mayHaveGuards = [left, right, candidate.source].some((vma) => vma?.mayHaveGuards);
     if (left !== null) {
+      left.mayHaveGuards = mayHaveGuards;
       left.end = right?.end ?? end;
       if (right !== null) takeAnonVma(left, right);
       if (candidate.source !== null) takeAnonVma(left, candidate.source);
@@ -104,13 +106,23 @@ export class Space {
       return left;
     }
     if (right !== null) {
+      right.mayHaveGuards = mayHaveGuards;
       right.pgoff -= right.start - start;
       right.start = start;
       if (candidate.source !== null) takeAnonVma(right, candidate.source);
       return right;
     }
     const { pgoff, flags, file, source } = candidate;
-    const vma: Vma = { start, end, pgoff, flags, file, anonVma: null, chain: [] };
+    const vma: Vma = {
+      start,
+      end,
+      pgoff,
+      flags,
+      mayHaveGuards,
+      file,
+      anonVma: null,
+      chain: [],
+    };
     if (source !== null) {
       vma.anonVma = source.anonVma;
       cloneChain(vma, source);
@@ -125,6 +137,9 @@ export class Space {
     const candidate = { start, end, pgoff: pgoffAt(vma, start), flags, file, source: vma };
     const left = start === vma.start ? this.#leftFor(candidate) : null;
     const right = end === vma.end ? this.#rightFor(candidate, left) : null;
+    const mayHaveGuards = [left, right, vma].some((part) => part?.mayHaveGuards);
+    if (left !== null) left.mayHaveGuards = mayHaveGuards;
+    else if (right !== null) right.mayHaveGuards = mayHaveGuards;
     if (left !== null && right !== null) {
       takeAnonVma(left, right.anonVma !== null ? right : vma);
       left.end = right.end;

@@ -9,13 +9,23 @@ export interface AnonPage {
   mapCount: number;
   /** MADV_FREE: may be dropped as long as no entry is dirty. */
   isLazyFree: boolean;
+  /** Left mlocked by an mremap with DONTUNMAP, which unlocks the VMA but not its pages. */
+  isStuckLocked?: boolean;
+}
+
+/** A page of a file or of shared memory that the page cache has. */
+export interface FilePage {
+  mapCount: number;
+  /** Ever written through a shared mapping; before that it is zero and can be dropped. */
+  isDirty: boolean;
+  isStuckLocked?: boolean;
 }
 
 /** What a last-level entry holds. `file` also stands for shared memory. */
 export type Entry =
   | { readonly kind: 'zero' }
   | { readonly kind: 'anon'; readonly page: AnonPage; isDirty: boolean }
-  | { readonly kind: 'file'; readonly isShmem: boolean }
+  | { readonly kind: 'file'; readonly page: FilePage; readonly isShmem: boolean }
   | { readonly kind: 'guard' };
 
 export const ZERO: Entry = { kind: 'zero' };
@@ -37,7 +47,7 @@ class PteTable {
     this.delete(page);
     this.entries.set(page, entry);
     count(this.counts, entry, 1);
-    if (entry.kind === 'anon') entry.page.mapCount += 1;
+    if ('page' in entry) entry.page.mapCount += 1;
   }
 
   delete(page: number): void {
@@ -45,7 +55,7 @@ class PteTable {
     if (entry === undefined) return;
     this.entries.delete(page);
     count(this.counts, entry, -1);
-    if (entry.kind === 'anon') entry.page.mapCount -= 1;
+    if ('page' in entry) entry.page.mapCount -= 1;
   }
 }
 

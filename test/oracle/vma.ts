@@ -1,4 +1,5 @@
 import type { AnonVma } from './anon-vma.ts';
+import type { FilePage } from './tables.ts';
 
 /** What of a VMA must be equal for two to merge (vm_flags, without those that are constant here). */
 export interface VmaFlags {
@@ -18,8 +19,8 @@ export interface VmaFlags {
 export interface MemoryFile {
   readonly name: string;
   sizePages: number;
-  /** Page offsets that are in the page cache. */
-  readonly cached: Set<number>;
+  /** What the page cache has, by page offset. */
+  readonly cached: Map<number, FilePage>;
 }
 
 /** One mapping. Pages; `end` is excluded. */
@@ -29,6 +30,8 @@ export interface Vma {
   /** Page offset in the file; for anonymous memory where the mapping once began to be. */
   pgoff: number;
   flags: VmaFlags;
+  /** Guard markers were installed once (VM_MAYBE_GUARD): no hindrance to merging, handed on by it. */
+  mayHaveGuards: boolean;
   readonly file: MemoryFile | null;
   anonVma: AnonVma | null;
   chain: AnonVma[];
