@@ -1,1 +1,21 @@
-export {};
+export { BufferFullError } from './arena.ts';
+export * from './counters.ts';
+export {
+  FAULT_DONE,
+  FAULT_NONE,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  FAULT_SIGSEGV,
+  fault,
+} from './fault/fault.ts';
+export { touchRange } from './fault/touch.ts';
+export { freeFrameCount } from './frames/alloc.ts';
+export * from './geometry.ts';
+export { Machine, type MachineOptions } from './machine.ts';
+export type { Mechanism } from './mechanisms/mechanism.ts';
+export { pteRef } from './mechanisms/pte-ref/index.ts';
+export { OBJECT_FILE, OBJECT_SHMEM, OBJECT_SPECIAL, setObjectSize } from './objects/object.ts';
+export { punchObject, truncateObject } from './objects/truncate.ts';
+export * from './rules.ts';
+export { type Area, areasOf } from './space/areas.ts';
+export { Process, System } from './system.ts';

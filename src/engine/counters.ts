@@ -1,0 +1,93 @@
+import type { Machine } from './machine.ts';
+import {
+  C_ANON,
+  C_COW,
+  C_FAULTS,
+  C_FILE,
+  C_SHMEM,
+  C_SPECIAL,
+  C_SWAP,
+  C_SWAP_INS,
+  C_TABLES_FREED,
+  C_ZERO,
+  MM_TOTAL_VM,
+  mmCounter,
+  vmPteTables,
+} from './space/mm.ts';
+import { OWNER_EMPTY_TABLES, OWNER_TABLES } from './tables/owner.ts';
+
+/** What one address space costs and did, as the kernel would report it. KiB, pages, events. */
+export interface Counters {
+  /** VmPTE of /proc/PID/status: PTE, PMD and PUD tables. */
+  vmPteKiB: number;
+  pteTables: number;
+  pmdTables: number;
+  pudTables: number;
+  /** PTE tables without any entry. */
+  emptyTables: number;
+  /** Entries that are present: pages, zero pages, special ones (pagemap bit 63). */
+  presentPages: number;
+  swappedPages: number;
+  rssAnonKiB: number;
+  rssFileKiB: number;
+  rssShmemKiB: number;
+  vmSizeKiB: number;
+  faults: number;
+  cowFaults: number;
+  swapIns: number;
+  /** PTE tables given back while their area stayed. */
+  tablesFreed: number;
+}
+
+/** The counters of an address space now. */
+export function countersOf(m: Machine, mm: number): Counters {
+  const w = m.words;
+  const anon = mmCounter(m, mm, C_ANON);
+  const file = mmCounter(m, mm, C_FILE);
+  const shmem = mmCounter(m, mm, C_SHMEM);
+  const special = mmCounter(m, mm, C_SPECIAL);
+  return {
+    vmPteKiB: vmPteTables(m, mm) * 4,
+    pteTables: w[mm + OWNER_TABLES],
+    pmdTables: w[mm + OWNER_TABLES + 1],
+    pudTables: m.geometry.levels > 3 ? w[mm + OWNER_TABLES + 2] : 0,
+    emptyTables: w[mm + OWNER_EMPTY_TABLES],
+    presentPages: anon + file + shmem + special + mmCounter(m, mm, C_ZERO),
+    swappedPages: mmCounter(m, mm, C_SWAP),
+    rssAnonKiB: anon * 4,
+    rssFileKiB: file * 4,
+    rssShmemKiB: shmem * 4,
+    vmSizeKiB: m.doubles[(mm + MM_TOTAL_VM) >> 1] * 4,
+    faults: mmCounter(m, mm, C_FAULTS),
+    cowFaults: mmCounter(m, mm, C_COW),
+    swapIns: mmCounter(m, mm, C_SWAP_INS),
+    tablesFreed: mmCounter(m, mm, C_TABLES_FREED),
+  };
+}
+
+export const COUNTER_NAMES = [
+  'vmPteKiB',
+  'pteTables',
+  'pmdTables',
+  'pudTables',
+  'emptyTables',
+  'presentPages',
+  'swappedPages',
+  'rssAnonKiB',
+  'rssFileKiB',
+  'rssShmemKiB',
+  'vmSizeKiB',
+  'faults',
+  'cowFaults',
+  'swapIns',
+  'tablesFreed',
+] as const satisfies readonly (keyof Counters)[];
+
+export function zeroCounters(): Counters {
+  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as unknown as Counters;
+}
+
+/** Adds `more` to `sum`, field by field. */
+export function addCounters(sum: Counters, more: Counters): void {
+  for (const name of COUNTER_NAMES) sum[name] += more[name];
+}

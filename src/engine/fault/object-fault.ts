@@ -1,0 +1,154 @@
+import { allocFrame } from '../frames/alloc.ts';
+import { addMapping } from '../frames/map-count.ts';
+import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import type { Machine } from '../machine.ts';
+import { anonVmaPrepare } from '../objects/anon-vma.ts';
+import {
+  isShmem,
+  OBJECT_FILE,
+  OBJECT_SPECIAL,
+  objectFind,
+  objectGetPage,
+  objectPages,
+  objectType,
+} from '../objects/object.ts';
+import { C_ANON, C_FAULTS, C_FILE, C_SHMEM, C_SPECIAL, mmCounters } from '../space/mm.ts';
+import { VM_SHARED, VM_WRITE } from '../space/vm-flags.ts';
+import { V_ANON_VMA, V_FLAGS, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
+import {
+  ENTRY_ACCESSED,
+  ENTRY_DIRTY,
+  ENTRY_NONE,
+  ENTRY_OBJECT,
+  ENTRY_PAGE,
+  ENTRY_SPECIAL,
+  ENTRY_WRITE,
+  KIND_MASK,
+} from '../tables/entry.ts';
+import { addEntry, entryFlags } from '../tables/leaf.ts';
+import { ensureTable } from '../tables/walk.ts';
+import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, formatAnonFrame, WRITTEN_PAGE } from './fault.ts';
+
+/**
+ * A first touch in the mapping of an object (do_fault): a read maps the object's page and its
+ * neighbours, a write to a private mapping copies it, a write to a shared one maps it writable.
+ */
+export function faultOnObject(
+  m: Machine,
+  mm: number,
+  vma: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  const object = w[vma + V_OBJECT];
+  const index = lo & m.mask;
+  if (objectType(m, object) === OBJECT_SPECIAL) {
+    addEntry(m, mm, leaf, index, ENTRY_SPECIAL | ENTRY_ACCESSED, 0);
+    w[mmCounters(m, mm) + C_SPECIAL] += 1;
+    w[mmCounters(m, mm) + C_FAULTS] += 1;
+    return FAULT_DONE;
+  }
+  const page = hi * m.loPages + lo - vmaStart(m, vma) + vmaPgoff(m, vma);
+  if (page >= objectPages(m, object)) return FAULT_SIGBUS;
+  w[mmCounters(m, mm) + C_FAULTS] += 1;
+  if (isWrite && (w[vma + V_FLAGS] & VM_SHARED) === 0) {
+    return copyObjectPage(m, mm, vma, object, page, hi, lo);
+  }
+  if (!isWrite && m.rules.faultAroundPages > 1) {
+    faultAround(m, mm, vma, leaf, object, page, index);
+    if (entryFlags(m, leaf, index) !== ENTRY_NONE) return FAULT_DONE;
+  }
+  const pfn = objectGetPage(m, object, page);
+  if (pfn === 0) return FAULT_OOM;
+  const table = m.walkOwner === mm || m.isShared ? leaf : ensureTable(m, mm, 0, hi, lo);
+  if (table === 0) return FAULT_OOM;
+  mapObjectPage(m, mm, vma, object, table, index, pfn, isWrite);
+  return FAULT_DONE;
+}
+
+/** Puts an object's page into an empty entry (set_pte_range). */
+function mapObjectPage(
+  m: Machine,
+  mm: number,
+  vma: number,
+  object: number,
+  leaf: number,
+  index: number,
+  pfn: number,
+  isWrite: boolean,
+): void {
+  const w = m.words;
+  const shmem = isShmem(m, object);
+  let flags = ENTRY_PAGE | ENTRY_OBJECT | ENTRY_ACCESSED;
+  if (isWrite) flags |= ENTRY_WRITE | ENTRY_DIRTY;
+  // Shared memory keeps no track of first writes, so a read already maps it writable; a file's
+  // page must fault again to be marked dirty (vma_wants_writenotify).
+  else if (shmem && isSharedWritable(m, vma)) flags |= ENTRY_WRITE;
+  addMapping(m, pfn);
+  addEntry(m, mm, leaf, index, flags, pfn);
+  w[mmCounters(m, mm) + (shmem ? C_SHMEM : C_FILE)] += 1;
+}
+
+function isSharedWritable(m: Machine, vma: number): boolean {
+  const both = VM_SHARED | VM_WRITE;
+  return (m.words[vma + V_FLAGS] & both) === both;
+}
+
+/**
+ * Maps the pages around a read fault that the object already has: up to 16 pages, aligned, within
+ * the VMA and the table (do_fault_around). A file's pages count as cached: who replays a recording
+ * does not know what was in the page cache, and for programs and libraries that is the rule.
+ */
+function faultAround(
+  m: Machine,
+  mm: number,
+  vma: number,
+  leaf: number,
+  object: number,
+  page: number,
+  index: number,
+): void {
+  const around = Math.min(m.rules.faultAroundPages, m.entryCount);
+  const intoVma = page - vmaPgoff(m, vma);
+  const from = Math.max(index - (index % around), index - Math.min(index, intoVma));
+  const vmaLeft = vmaEnd(m, vma) - vmaStart(m, vma) - intoVma;
+  const to = Math.min(from + around, m.entryCount, index + vmaLeft);
+  const isCached = objectType(m, object) === OBJECT_FILE;
+  const limit = objectPages(m, object);
+  for (let i = from; i < to; i++) {
+    const at = page + i - index;
+    if (at >= limit) break;
+    if (entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
+    const isThere = (objectFind(m, object, at) & KIND_MASK) === ENTRY_PAGE;
+    if (!isThere && !isCached) continue;
+    const pfn = isThere ? m.foundFrame : objectGetPage(m, object, at);
+    if (pfn === 0 || (m.walkOwner !== mm && !m.isShared)) return;
+    mapObjectPage(m, mm, vma, object, leaf, i, pfn, false);
+  }
+}
+
+/** A write to a private mapping: the object's page is read in, a copy of it mapped (do_cow_fault). */
+function copyObjectPage(
+  m: Machine,
+  mm: number,
+  vma: number,
+  object: number,
+  page: number,
+  hi: number,
+  lo: number,
+): number {
+  const w = m.words;
+  if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
+  if (objectGetPage(m, object, page) === 0) return FAULT_OOM;
+  const copy = allocFrame(m, MIGRATE_MOVABLE);
+  if (copy === 0) return FAULT_OOM;
+  const leaf = ensureTable(m, mm, 0, hi, lo);
+  if (leaf === 0) return FAULT_OOM;
+  formatAnonFrame(m, copy, vma, hi, lo);
+  addEntry(m, mm, leaf, lo & m.mask, WRITTEN_PAGE, copy);
+  w[mmCounters(m, mm) + C_ANON] += 1;
+  return FAULT_DONE;
+}

@@ -1,0 +1,55 @@
+import { allocFrame } from '../frames/alloc.ts';
+import { addMapping, mapCount } from '../frames/map-count.ts';
+import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import type { Machine } from '../machine.ts';
+import { swapCacheAdd, swapCacheLookup, swapSlotPut, swapSlotUsers } from '../objects/swap.ts';
+import { C_ANON, C_FAULTS, C_SWAP, C_SWAP_INS, mmCounters } from '../space/mm.ts';
+import { VM_WRITE } from '../space/vm-flags.ts';
+import { V_FLAGS } from '../space/vma.ts';
+import { ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE, ENTRY_WRITE } from '../tables/entry.ts';
+import { changeEntry, entryWord } from '../tables/leaf.ts';
+import { ensureTable } from '../tables/walk.ts';
+import { copyOnWrite } from './cow.ts';
+import { FAULT_DONE, FAULT_OOM, formatAnonFrame } from './fault.ts';
+
+/**
+ * A touch of a page that was swapped out (do_swap_page). A slot with other users stays, and its
+ * frame is shared through the swap cache; the last user takes the page for itself.
+ */
+export function swapIn(
+  m: Machine,
+  mm: number,
+  vma: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  const index = lo & m.mask;
+  const slot = entryWord(m, leaf, index);
+  let table = leaf;
+  let pfn = swapCacheLookup(m, slot);
+  if (pfn !== 0) {
+    addMapping(m, pfn);
+  } else {
+    pfn = allocFrame(m, MIGRATE_MOVABLE);
+    if (pfn === 0) return FAULT_OOM;
+    formatAnonFrame(m, pfn, vma, hi, lo);
+    table = m.walkOwner === mm || m.isShared ? leaf : ensureTable(m, mm, 0, hi, lo);
+  }
+  const isOnlyUser = swapSlotUsers(m, slot) === 1;
+  if (!isOnlyUser) swapCacheAdd(m, pfn, slot);
+  const canWrite = isOnlyUser && (w[vma + V_FLAGS] & VM_WRITE) !== 0 && mapCount(m, pfn) === 1;
+  let flags = ENTRY_PAGE | ENTRY_ACCESSED;
+  if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;
+  changeEntry(m, table, index, flags, pfn);
+  swapSlotPut(m, slot);
+  const counters = mmCounters(m, mm);
+  w[counters + C_SWAP] -= 1;
+  w[counters + C_ANON] += 1;
+  w[counters + C_FAULTS] += 1;
+  w[counters + C_SWAP_INS] += 1;
+  if (!isWrite || canWrite) return FAULT_DONE;
+  return copyOnWrite(m, mm, vma, table, hi, lo, flags);
+}

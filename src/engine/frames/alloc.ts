@@ -1,0 +1,105 @@
+import * as L from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { buddyAlloc, buddyAllocContiguous, buddyFreeBlock } from './buddy.ts';
+import { blockOf, F_NEXT, frameRecord } from './frame-record.ts';
+import { blockZone, MIGRATE_MOVABLE, setBlockExtent } from './pageblock.ts';
+import { PCP_COUNT, PCP_HEADS, pcpAt, refillPcp } from './pcp.ts';
+import { zoneAt } from './zones.ts';
+
+/**
+ * What the rest of the engine asks for: one frame, or a whole pageblock. Zones are tried from the
+ * highest down (the zonelist of node 0), first above their low watermark; then memory is reclaimed,
+ * then down to the min watermark. 0 means out of memory: the caller's fault fails and the OOM
+ * killer decides (reclaim/).
+ */
+
+/** One frame of the migrate type, or 0. Its record's state is stale: the caller sets all words. */
+export function allocFrame(m: Machine, type: number): number {
+  const w = m.words;
+  const head = m.cpuAt + L.CPU_PCP + m.preferredZone * L.PCP_WORDS + PCP_HEADS + type;
+  const pfn = w[head];
+  if (pfn === 0) return allocFrameSlow(m, type);
+  w[head] = w[frameRecord(m, pfn) + F_NEXT];
+  w[head - PCP_HEADS - type + PCP_COUNT] -= 1;
+  return pfn;
+}
+
+function allocFrameSlow(m: Machine, type: number): number {
+  let pfn = popFromZones(m, type, L.Z_LOW);
+  if (pfn !== 0) return pfn;
+  if (m.events.memoryShort !== null) {
+    // Each round that frees something is worth another try; a round that frees nothing is the end.
+    for (let round = 0; round < 16; round++) {
+      if (m.events.memoryShort(m, 64) === 0) break;
+      pfn = popFromZones(m, type, L.Z_MIN);
+      if (pfn !== 0) return pfn;
+    }
+  }
+  pfn = popFromZones(m, type, L.Z_MIN);
+  return pfn !== 0 ? pfn : popFromZones(m, type, -1);
+}
+
+function popFromZones(m: Machine, type: number, mark: number): number {
+  const w = m.words;
+  for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    const pcp = pcpAt(m, zone);
+    const head = pcp + PCP_HEADS + type;
+    const floor = mark < 0 ? w[zoneAt(m, zone) + L.Z_MIN] >> 1 : w[zoneAt(m, zone) + mark];
+    if (w[head] === 0 && !refillPcp(m, zone, type, floor)) continue;
+    const pfn = w[head];
+    w[head] = w[frameRecord(m, pfn) + F_NEXT];
+    w[pcp + PCP_COUNT] -= 1;
+    return pfn;
+  }
+  return 0;
+}
+
+/** A whole pageblock as one extent (EXTENT_*), without frame records; its first frame, or 0. */
+export function allocExtent(m: Machine, extent: number): number {
+  const w = m.words;
+  for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    const z = zoneAt(m, zone);
+    if (w[z + L.Z_FREE] - L.BLOCK_FRAMES < w[z + L.Z_LOW]) continue;
+    if (m.isShared) m.lock(z + L.Z_LOCK);
+    const pfn = buddyAlloc(m, z, L.BLOCK_SHIFT, MIGRATE_MOVABLE);
+    if (m.isShared) m.unlock(z + L.Z_LOCK);
+    if (pfn === 0) continue;
+    setBlockExtent(m, blockOf(m, pfn), extent);
+    return pfn;
+  }
+  return 0;
+}
+
+/** `blocks` pageblocks one after the other, each an extent; the first frame, or 0. */
+export function allocExtents(m: Machine, blocks: number, extent: number): number {
+  const w = m.words;
+  for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    const z = zoneAt(m, zone);
+    if (w[z + L.Z_FREE] - blocks * L.BLOCK_FRAMES < w[z + L.Z_LOW]) continue;
+    if (m.isShared) m.lock(z + L.Z_LOCK);
+    const pfn = buddyAllocContiguous(m, z, blocks);
+    if (m.isShared) m.unlock(z + L.Z_LOCK);
+    if (pfn === 0) continue;
+    for (let i = 0; i < blocks; i++) {
+      setBlockExtent(m, blockOf(m, pfn + i * L.BLOCK_FRAMES), extent);
+    }
+    return pfn;
+  }
+  return 0;
+}
+
+export function freeExtent(m: Machine, pfn: number): void {
+  const z = zoneAt(m, blockZone(m, blockOf(m, pfn)));
+  if (m.isShared) m.lock(z + L.Z_LOCK);
+  buddyFreeBlock(m, z, pfn);
+  if (m.isShared) m.unlock(z + L.Z_LOCK);
+}
+
+/** Free frames of all zones, those on per-cpu lists of this thread included. */
+export function freeFrameCount(m: Machine): number {
+  let free = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    free += m.words[zoneAt(m, zone) + L.Z_FREE] + m.words[pcpAt(m, zone) + PCP_COUNT];
+  }
+  return free;
+}

@@ -1,0 +1,124 @@
+import { arenaAlloc, classFor } from '../arena.ts';
+import * as L from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import {
+  blockOf,
+  F_INDEX,
+  F_MAPCOUNT,
+  F_MAPPING,
+  F_STAMP,
+  F_STATE,
+  F_SWAP_SLOT,
+  FRAME_WORDS,
+  TYPE_ANON,
+  TYPE_OBJECT,
+  TYPE_TAIL,
+} from './frame-record.ts';
+
+/**
+ * A pageblock's state word:
+ *   bits 0-3  migrate type
+ *   bits 4-7  order (9 or 10) if the block heads a free block of that order, else 0
+ *   bits 8-11 extent: all 512 frames are one thing, without records of their own
+ *   bits 12-15 zone
+ */
+export const MIGRATE_UNMOVABLE = 0;
+export const MIGRATE_MOVABLE = 1;
+export const MIGRATE_RECLAIMABLE = 2;
+
+export const EXTENT_NONE = 0;
+export const EXTENT_ANON = 1;
+export const EXTENT_OBJECT = 2;
+/** 512 page-table pages of a uniform table (tables/uniform.ts). */
+export const EXTENT_TABLES = 3;
+
+const ORDER_SHIFT = 4;
+const EXTENT_SHIFT = 8;
+const ZONE_SHIFT = 12;
+const CHUNK_CLASS = classFor(L.BLOCK_FRAMES * FRAME_WORDS);
+
+export function blockMigrateType(m: Machine, block: number): number {
+  return m.words[block + L.B_STATE] & 15;
+}
+
+export function setBlockMigrateType(m: Machine, block: number, type: number): void {
+  m.words[block + L.B_STATE] = (m.words[block + L.B_STATE] & ~15) | type;
+}
+
+export function blockFreeOrder(m: Machine, block: number): number {
+  return (m.words[block + L.B_STATE] >> ORDER_SHIFT) & 15;
+}
+
+export function setBlockFreeOrder(m: Machine, block: number, order: number): void {
+  const w = m.words;
+  w[block + L.B_STATE] = (w[block + L.B_STATE] & ~(15 << ORDER_SHIFT)) | (order << ORDER_SHIFT);
+}
+
+export function blockExtent(m: Machine, block: number): number {
+  return (m.words[block + L.B_STATE] >> EXTENT_SHIFT) & 15;
+}
+
+export function setBlockExtent(m: Machine, block: number, extent: number): void {
+  const w = m.words;
+  w[block + L.B_STATE] = (w[block + L.B_STATE] & ~(15 << EXTENT_SHIFT)) | (extent << EXTENT_SHIFT);
+}
+
+export function blockZone(m: Machine, block: number): number {
+  return (m.words[block + L.B_STATE] >> ZONE_SHIFT) & 15;
+}
+
+export function setBlockZone(m: Machine, block: number, zone: number): void {
+  m.words[block + L.B_STATE] |= zone << ZONE_SHIFT;
+}
+
+/** Gives the block records for its frames, all of type "tail". */
+export function attachChunk(m: Machine, block: number): number {
+  const w = m.words;
+  let chunk = w[L.H_SPARE_CHUNKS];
+  if (chunk !== 0) {
+    w[L.H_SPARE_CHUNKS] = w[chunk + F_MAPCOUNT];
+  } else {
+    // Chunks never leave for another purpose, so a fresh one is zero and a spare one has zero states.
+    chunk = arenaAlloc(m, CHUNK_CLASS);
+  }
+  w[block + L.B_CHUNK] = chunk;
+  return chunk;
+}
+
+/** Takes the records away again; every state word must be "tail". */
+export function detachChunk(m: Machine, block: number): void {
+  const w = m.words;
+  const chunk = w[block + L.B_CHUNK];
+  w[chunk + F_MAPCOUNT] = w[L.H_SPARE_CHUNKS];
+  w[L.H_SPARE_CHUNKS] = chunk;
+  w[block + L.B_CHUNK] = 0;
+}
+
+/**
+ * Breaks an extent into 512 frames with records of their own that say the same. Nothing changes
+ * for whoever maps them: entries name frames, and each frame is mapped as often as the extent was.
+ */
+export function breakExtent(m: Machine, pfn: number): void {
+  const w = m.words;
+  const block = blockOf(m, pfn);
+  const type = blockExtent(m, block) === EXTENT_ANON ? TYPE_ANON : TYPE_OBJECT;
+  const chunk = attachChunk(m, block);
+  for (let i = 0; i < L.BLOCK_FRAMES; i++) {
+    const rec = chunk + i * FRAME_WORDS;
+    w[rec + F_STATE] = type;
+    w[rec + F_MAPCOUNT] = w[block + L.B_MAPCOUNT];
+    w[rec + F_MAPPING] = w[block + L.B_MAPPING];
+    w[rec + F_INDEX] = (w[block + L.B_INDEX] + i) | 0;
+    w[rec + F_STAMP] = w[block + L.B_STAMP];
+    w[rec + F_SWAP_SLOT] = 0;
+  }
+  setBlockExtent(m, block, EXTENT_NONE);
+}
+
+/** True if no frame of a block with records is in use or on any list; for validate(). */
+export function chunkIsAllTail(m: Machine, chunk: number): boolean {
+  for (let i = 0; i < L.BLOCK_FRAMES; i++) {
+    if (m.words[chunk + i * FRAME_WORDS + F_STATE] !== TYPE_TAIL) return false;
+  }
+  return true;
+}

@@ -1,0 +1,86 @@
+/**
+ * Where everything lies in the machine's one buffer, in 32-bit words:
+ *
+ *   header | cpus | zones | pageblocks | arena
+ *
+ * The header and the fixed tables are small; the arena holds every record that comes and goes
+ * (frame metadata, table contents, address spaces, VMAs, objects). A record's id is its word
+ * offset, so following an id is one addition. Memory that was never used is never touched.
+ */
+
+export const MAGIC = 0x50474c42; // "PGLB"
+export const VERSION = 1;
+
+// Header words.
+export const H_MAGIC = 0;
+export const H_VERSION = 1;
+export const H_LEVELS = 2;
+export const H_BITS = 3;
+export const H_CPUS = 4;
+export const H_ZONES = 5;
+export const H_BLOCKS = 6;
+export const H_ARENA_NEXT = 8;
+export const H_ARENA_END = 9;
+export const H_ARENA_LOCK = 10;
+/** Head of the list of address spaces. */
+export const H_MM_LIST = 11;
+/** Head of the list of objects (files, shared memory). */
+export const H_OBJECT_LIST = 12;
+/** Spare frame-metadata chunks, all state words zero, linked by word 1. */
+export const H_SPARE_CHUNKS = 13;
+/** All-zero contents, for upper tables without children. */
+export const H_ZERO_CONTENTS = 14;
+/** Contents of -1, for uniform upper tables: every child says "look at the form". */
+export const H_UNIFORM_CONTENTS = 15;
+/** Swap: first word of the slot counts, number of slots, next slot to try, used slots. */
+export const H_SWAP_MAP = 16;
+export const H_SWAP_SLOTS = 17;
+export const H_SWAP_NEXT = 18;
+export const H_SWAP_USED = 19;
+/** First word of the swap cache: the frame that holds a slot's page, one word a slot. */
+export const H_SWAP_CACHE = 22;
+/** Frames in all zones that the buddy manages, and those reserved at boot. */
+export const H_FRAMES = 20;
+export const H_COMMITTED = 21;
+/** Free lists of the arena, one word a size class. */
+export const H_ARENA_FREE = 64;
+export const HEADER_WORDS = 128;
+
+// One area a cpu (a worker thread).
+export const CPU_CLOCK = 0; // stamps frames in the order of their use
+export const CPU_PCP = 16; // per-cpu frame lists, PCP_WORDS a zone
+export const PCP_WORDS = 8;
+export const MAX_ZONES = 8;
+export const CPU_WORDS = 128;
+
+// A zone.
+export const Z_START = 0;
+export const Z_FRAMES = 1;
+export const Z_FREE = 2;
+export const Z_MIN = 3;
+export const Z_LOW = 4;
+export const Z_HIGH = 5;
+export const Z_NODE = 6;
+export const Z_LOCK = 7;
+export const Z_KIND = 8;
+export const Z_HAND = 9;
+export const Z_LISTS = 16; // heads: [order][migrate type], MIGRATE_TYPES a row
+export const MIGRATE_TYPES = 4;
+export const MAX_ORDER = 10;
+export const Z_COUNTS = Z_LISTS + (MAX_ORDER + 1) * MIGRATE_TYPES; // free blocks of each order
+export const ZONE_WORDS = 96;
+
+// A pageblock: 512 frames.
+export const BLOCK_SHIFT = 9;
+export const BLOCK_FRAMES = 512;
+export const BLOCK_WORDS = 8;
+export const B_STATE = 0;
+/** Word offset of the 512 frame records; 0 while no frame of the block needs one. */
+export const B_CHUNK = 1;
+export const B_NEXT = 2;
+export const B_PREV = 3;
+/** For an extent: what the frame record's words of the same name say, for all 512 frames. */
+export const B_MAPPING = 4;
+export const B_INDEX = 5;
+export const B_MAPCOUNT = 6;
+export const B_STAMP = 7;

@@ -1,0 +1,238 @@
+import { assert, InputError } from '../base/index.ts';
+import { formatZones } from './frames/zones.ts';
+import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
+import * as L from './layout.ts';
+import { LINUX_6_18, type Rules } from './rules.ts';
+
+/**
+ * A modelled machine: one buffer, its views, and the few values that every operation needs.
+ *
+ * LOCK ORDER (as in the kernel; taken only while `isShared`):
+ *
+ *   mmap_lock of an address space (readers and a writer)
+ *     VMA lock (readers: faults; writer: whoever changes the VMA)
+ *       object lock (page index of a file, its list of mappings)
+ *         lock of an upper table (to hang a table below it, or to take it off)
+ *           lock of a last-level table (its entries and its count)
+ *             zone lock (buddy lists), arena lock (the engine's own records)
+ *
+ * Plain stores are enough for a word under its lock; the lock's compare-exchange and store order
+ * them. An exclusive machine (one thread) takes no locks and uses no atomics.
+ */
+export interface MachineOptions {
+  geometry?: Geometry;
+  rules?: Rules;
+  /** Modelled memory of each NUMA node in bytes; multiples of 4 MiB. Default: one node, 24 GiB. */
+  nodeBytes?: readonly number[];
+  /** Modelled swap device in bytes; 0 for none. */
+  swapBytes?: number;
+  /** Threads that may attach (1 to 16); also the number of modelled cpus. */
+  cpus?: number;
+  /** True: several threads use the buffer at once, with locks. False: one thread, no locks. */
+  isShared?: boolean;
+  /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
+  bufferMiB?: number;
+}
+
+/** The default buffer: room for about ten million table pages, untouched until used. */
+const DEFAULT_BUFFER_MIB = 1024;
+const MAX_BUFFER_MIB = 4095;
+
+/** Called when the last entry of a last-level table went; true says: free the table now. */
+export type TableEmptiedHook = (m: Machine, owner: number, table: number) => boolean;
+
+/** Called when an allocation finds the zones below their low watermark; frames that it freed. */
+export type MemoryShortHook = (m: Machine, frames: number) => number;
+
+/** The named events at which mechanisms attach. Null where nothing listens. */
+export interface MachineEvents {
+  tableEmptied: TableEmptiedHook | null;
+  memoryShort: MemoryShortHook | null;
+}
+
+export class Machine {
+  readonly buffer: SharedArrayBuffer | ArrayBuffer;
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+  readonly doubles: Float64Array;
+  readonly geometry: Geometry;
+  readonly rules: Rules;
+  readonly isShared: boolean;
+  /** Entries of a table, address bits of a level, index mask, and pages per unit of `hi`. */
+  readonly entryCount: number;
+  readonly bits: number;
+  readonly mask: number;
+  readonly loPages: number;
+  readonly zoneCount: number;
+  readonly blockCount: number;
+  readonly zonesAt: number;
+  readonly blocksAt: number;
+  readonly arenaLock: number = L.H_ARENA_LOCK;
+  /** This thread's cpu number and area. */
+  readonly cpu: number;
+  readonly cpuAt: number;
+  /** Zone that ordinary allocations try first. */
+  readonly preferredZone: number;
+  readonly events: MachineEvents = { tableEmptied: null, memoryShort: null };
+
+  /** Out-parameters of calls that find two things; valid until the next call. */
+  foundFrame = 0;
+  foundIndex = 0;
+
+  /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
+  walkOwner = 0;
+  walkHi = 0;
+  walkSlot = 0;
+  walkLeaf = 0;
+
+  private constructor(
+    buffer: SharedArrayBuffer | ArrayBuffer,
+    geometry: Geometry,
+    rules: Rules,
+    cpu: number,
+    isShared: boolean,
+  ) {
+    this.buffer = buffer;
+    this.words = new Int32Array(buffer);
+    this.bytes = new Uint8Array(buffer);
+    this.doubles = new Float64Array(buffer);
+    this.geometry = geometry;
+    this.rules = rules;
+    this.isShared = isShared;
+    this.bits = geometry.bits;
+    this.entryCount = 1 << geometry.bits;
+    this.mask = this.entryCount - 1;
+    this.loPages = this.entryCount * this.entryCount;
+    this.zoneCount = this.words[L.H_ZONES];
+    this.blockCount = this.words[L.H_BLOCKS];
+    this.zonesAt = L.HEADER_WORDS + this.words[L.H_CPUS] * L.CPU_WORDS;
+    this.blocksAt = this.zonesAt + L.MAX_ZONES * L.ZONE_WORDS;
+    this.cpu = cpu;
+    this.cpuAt = L.HEADER_WORDS + cpu * L.CPU_WORDS;
+    this.preferredZone = this.zoneCount - 1;
+  }
+
+  /** Lays out a new machine. Throws InputError for sizes that cannot be. */
+  static create(options: MachineOptions = {}): Machine {
+    const geometry = options.geometry ?? X86_64_4LEVEL;
+    checkGeometry(geometry);
+    const cpus = options.cpus ?? 1;
+    assert(cpus >= 1 && cpus <= 16, `cpus ${cpus} not in 1..16`);
+    const nodeBytes = options.nodeBytes ?? [24 * 2 ** 30];
+    const frames = nodeBytes.map((bytes) => bytes / 4096);
+    for (const [node, count] of frames.entries()) {
+      if (count % 1024 !== 0 || count < 1024) {
+        throw new InputError(`node ${node}: ${nodeBytes[node]} bytes is no multiple of 4 MiB`);
+      }
+    }
+    const frameCount = frames.reduce((sum, count) => sum + count, 0);
+    if (frameCount > 2 ** 30) throw new InputError('more than 4 TiB of modelled memory');
+    const mib = Math.min(options.bufferMiB ?? DEFAULT_BUFFER_MIB, MAX_BUFFER_MIB);
+    const buffer = allocateBuffer(mib * 2 ** 20);
+    const words = new Int32Array(buffer);
+    words[L.H_MAGIC] = L.MAGIC;
+    words[L.H_VERSION] = L.VERSION;
+    words[L.H_LEVELS] = geometry.levels;
+    words[L.H_BITS] = geometry.bits;
+    words[L.H_CPUS] = cpus;
+    words[L.H_BLOCKS] = frameCount / L.BLOCK_FRAMES;
+    words[L.H_FRAMES] = frameCount;
+    const zones = planZones(frames);
+    words[L.H_ZONES] = zones.length;
+    const isShared = options.isShared ?? false;
+    const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
+    formatArena(m);
+    formatZones(m, zones, cpus);
+    formatSwap(m, options.swapBytes ?? 0);
+    return m;
+  }
+
+  /** Another thread's handle on the same machine. Geometry and rules are the creator's. */
+  static attach(buffer: SharedArrayBuffer, cpu: number, geometry: Geometry, rules: Rules): Machine {
+    const words = new Int32Array(buffer);
+    if (words[L.H_MAGIC] !== L.MAGIC || words[L.H_VERSION] !== L.VERSION) {
+      throw new InputError(`no pagelab machine of version ${L.VERSION} in this buffer`);
+    }
+    assert(words[L.H_LEVELS] === geometry.levels, 'geometry of another machine');
+    assert(cpu < words[L.H_CPUS], `cpu ${cpu} beyond the machine's ${words[L.H_CPUS]}`);
+    return new Machine(buffer, geometry, rules, cpu, true);
+  }
+
+  /** Spins on a lock word (0 free, 1 held). Only shared machines come here. */
+  lock(at: number): void {
+    const w = this.words;
+    while (Atomics.compareExchange(w, at, 0, 1) !== 0) {
+      while (w[at] !== 0) spin();
+    }
+  }
+
+  unlock(at: number): void {
+    Atomics.store(this.words, at, 0);
+  }
+
+  /** Forgets the last walk; whoever frees or moves a table calls it. */
+  forgetWalk(): void {
+    this.walkOwner = 0;
+  }
+}
+
+function spin(): void {
+  // A pause instruction is not to be had; the loop around rereads the word.
+}
+
+function allocateBuffer(byteLength: number): SharedArrayBuffer | ArrayBuffer {
+  // Pages without cross-origin isolation have no SharedArrayBuffer.
+  return typeof SharedArrayBuffer === 'undefined'
+    ? new ArrayBuffer(byteLength)
+    : new SharedArrayBuffer(byteLength);
+}
+
+/** What `formatZones` builds: node, first frame, frames, and 0 for DMA32, 1 for Normal. */
+export interface ZonePlan {
+  node: number;
+  start: number;
+  frames: number;
+  kind: number;
+}
+
+/** As on x86-64: what lies below 4 GiB is DMA32, the rest Normal; one Normal zone a node. */
+function planZones(nodeFrames: readonly number[]): ZonePlan[] {
+  const below4GiB = 2 ** 20;
+  const zones: ZonePlan[] = [];
+  let start = 0;
+  for (const [node, frames] of nodeFrames.entries()) {
+    const low = Math.max(0, Math.min(frames, below4GiB - start));
+    if (low > 0) zones.push({ node, start, frames: low, kind: 0 });
+    if (frames > low) zones.push({ node, start: start + low, frames: frames - low, kind: 1 });
+    start += frames;
+  }
+  assert(zones.length <= L.MAX_ZONES, `${zones.length} zones, at most ${L.MAX_ZONES}`);
+  return zones;
+}
+
+function formatArena(m: Machine): void {
+  const w = m.words;
+  w[L.H_ARENA_NEXT] = (m.blocksAt + m.blockCount * L.BLOCK_WORDS + 7) & ~7;
+  w[L.H_ARENA_END] = w.length;
+  if (w[L.H_ARENA_NEXT] + 65536 > w.length) {
+    const needMiB = Math.ceil((w[L.H_ARENA_NEXT] * 4) / 2 ** 20) + 64;
+    throw new InputError(`this machine needs a buffer of at least ${needMiB} MiB (bufferMiB)`);
+  }
+  const contentsWords = m.entryCount + m.entryCount / 4;
+  w[L.H_ZERO_CONTENTS] = w[L.H_ARENA_NEXT];
+  w[L.H_UNIFORM_CONTENTS] = w[L.H_ZERO_CONTENTS] + ((contentsWords + 7) & ~7);
+  w.fill(-1, w[L.H_UNIFORM_CONTENTS], w[L.H_UNIFORM_CONTENTS] + m.entryCount);
+  w[L.H_ARENA_NEXT] = w[L.H_UNIFORM_CONTENTS] + ((contentsWords + 7) & ~7);
+}
+
+function formatSwap(m: Machine, swapBytes: number): void {
+  const slots = Math.floor(swapBytes / 4096);
+  const w = m.words;
+  w[L.H_SWAP_SLOTS] = slots;
+  if (slots === 0) return;
+  w[L.H_SWAP_MAP] = w[L.H_ARENA_NEXT];
+  w[L.H_SWAP_NEXT] = 1;
+  w[L.H_SWAP_CACHE] = w[L.H_SWAP_MAP] + ((Math.ceil((slots + 1) / 4) + 7) & ~7);
+  w[L.H_ARENA_NEXT] = w[L.H_SWAP_CACHE] + ((slots + 8) & ~7);
+  assert(w[L.H_ARENA_NEXT] < w[L.H_ARENA_END], 'swap map larger than the buffer');
+}

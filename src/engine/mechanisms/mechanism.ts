@@ -1,0 +1,14 @@
+import type { Machine } from '../machine.ts';
+
+/**
+ * A mechanism on top of a base kernel: attaches itself to the machine's events. The engine knows
+ * the events; only the list of mechanisms knows the names.
+ */
+export interface Mechanism {
+  /** Its id in a kernel's name, as in `linux-6.18+pte-ref`. */
+  readonly id: string;
+  readonly title: string;
+  /** Ids that cannot stand beside it, with the reason. */
+  readonly excludes: Readonly<Record<string, string>>;
+  attach(m: Machine): void;
+}

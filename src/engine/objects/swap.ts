@@ -1,0 +1,70 @@
+import { F_SWAP_SLOT, frameRecord } from '../frames/frame-record.ts';
+import { H_SWAP_CACHE, H_SWAP_MAP, H_SWAP_NEXT, H_SWAP_SLOTS, H_SWAP_USED } from '../layout.ts';
+import type { Machine } from '../machine.ts';
+
+/**
+ * The modelled swap device: slots of a page each, with a count of the entries that refer to a slot
+ * (one byte, as swap_map; a count that would pass 254 is refused and the page stays), and the swap
+ * cache: the frame that a slot with several users was read into, so that all of them share it.
+ * Contents are not modelled; where a page is, and who refers to it, is.
+ */
+const MAX_USERS = 254;
+
+/** A free slot with no user yet, or 0 when the device is full. The search goes round robin. */
+export function swapSlotAlloc(m: Machine): number {
+  const w = m.words;
+  const slots = w[H_SWAP_SLOTS];
+  if (w[H_SWAP_USED] === slots) return 0;
+  const map = w[H_SWAP_MAP] << 2;
+  let slot = w[H_SWAP_NEXT];
+  while (m.bytes[map + slot] !== 0) slot = slot === slots ? 1 : slot + 1;
+  w[H_SWAP_NEXT] = slot === slots ? 1 : slot + 1;
+  return slot;
+}
+
+/** One more entry refers to the slot; false if it has the most users possible. */
+export function swapSlotGet(m: Machine, slot: number): boolean {
+  const at = (m.words[H_SWAP_MAP] << 2) + slot;
+  if (m.bytes[at] === MAX_USERS) return false;
+  if (m.bytes[at] === 0) m.words[H_SWAP_USED] += 1;
+  m.bytes[at] += 1;
+  return true;
+}
+
+/** One entry less; after the last the slot is free and the cache forgets it. */
+export function swapSlotPut(m: Machine, slot: number): void {
+  const at = (m.words[H_SWAP_MAP] << 2) + slot;
+  m.bytes[at] -= 1;
+  if (m.bytes[at] !== 0) return;
+  m.words[H_SWAP_USED] -= 1;
+  const cached = swapCacheLookup(m, slot);
+  if (cached !== 0) swapCacheForget(m, frameRecord(m, cached));
+}
+
+export function swapSlotUsers(m: Machine, slot: number): number {
+  return m.bytes[(m.words[H_SWAP_MAP] << 2) + slot];
+}
+
+/** The frame that holds the slot's page, or 0. */
+export function swapCacheLookup(m: Machine, slot: number): number {
+  return m.words[m.words[H_SWAP_CACHE] + slot];
+}
+
+/** The frame now holds the slot's page. */
+export function swapCacheAdd(m: Machine, pfn: number, slot: number): void {
+  m.words[m.words[H_SWAP_CACHE] + slot] = pfn;
+  m.words[frameRecord(m, pfn) + F_SWAP_SLOT] = slot;
+}
+
+/** The frame (by its record) is no longer the slot's page: it is freed, rewritten, or the slot went. */
+export function swapCacheForget(m: Machine, rec: number): void {
+  const w = m.words;
+  w[w[H_SWAP_CACHE] + w[rec + F_SWAP_SLOT]] = 0;
+  w[rec + F_SWAP_SLOT] = 0;
+}
+
+/** True while the frame's page also stands in swap for somebody else. */
+export function isSharedWithSwap(m: Machine, rec: number): boolean {
+  const slot = m.words[rec + F_SWAP_SLOT];
+  return slot !== 0 && swapSlotUsers(m, slot) > 0;
+}

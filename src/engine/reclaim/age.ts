@@ -1,0 +1,96 @@
+import {
+  F_STAMP,
+  F_STATE,
+  FRAME_ACTIVE,
+  FRAME_DIRTY,
+  FRAME_LAZYFREE,
+  FRAME_REFERENCED,
+} from '../frames/frame-record.ts';
+import { ensureRecord, mapCount } from '../frames/map-count.ts';
+import type { Machine } from '../machine.ts';
+import { swapSlotPut } from '../objects/swap.ts';
+import { C_SWAP, mmCounters } from '../space/mm.ts';
+import {
+  ENTRY_ACCESSED,
+  ENTRY_DIRTY,
+  ENTRY_OBJECT,
+  ENTRY_PAGE,
+  ENTRY_SWAP,
+  KIND_MASK,
+} from '../tables/entry.ts';
+import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
+import { T_COUNT } from '../tables/table.ts';
+import { freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
+import { pageOut } from './page-out.ts';
+
+/** Advice about the near future of pages: MADV_COLD, MADV_PAGEOUT and MADV_FREE. */
+const cursor = new LeafCursor();
+
+/**
+ * MADV_COLD makes pages of this process alone the next to be reclaimed; MADV_PAGEOUT reclaims them
+ * at once (madvise_cold_or_pageout_pte_range).
+ */
+export function ageRange(
+  m: Machine,
+  mm: number,
+  start: number,
+  end: number,
+  isPageOut: boolean,
+): void {
+  cursor.begin(mm, start, end);
+  for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
+    if (!isLeaf(m, table)) continue;
+    const first = cursor.start % m.entryCount;
+    const last = first + (cursor.end - cursor.start);
+    for (let i = first; i < last; i++) {
+      const flags = entryFlags(m, table, i);
+      if ((flags & KIND_MASK) !== ENTRY_PAGE) continue;
+      const pfn = entryWord(m, table, i);
+      if (mapCount(m, pfn) !== 1) continue;
+      const rec = ensureRecord(m, pfn);
+      if ((flags & ENTRY_ACCESSED) !== 0) changeEntry(m, table, i, flags & ~ENTRY_ACCESSED, pfn);
+      m.words[rec + F_STATE] &= ~(FRAME_ACTIVE | FRAME_REFERENCED);
+      m.words[rec + F_STAMP] = 0;
+      if (isPageOut) pageOut(m, pfn, rec, table);
+    }
+    emptied(m, mm, table, isPageOut);
+  }
+}
+
+/**
+ * MADV_FREE: swapped pages go at once; present ones of this process alone stay until memory is
+ * short, unless written again (madvise_free_pte_range).
+ */
+export function freeLazily(m: Machine, mm: number, start: number, end: number): void {
+  const w = m.words;
+  cursor.begin(mm, start, end);
+  for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
+    if (!isLeaf(m, table)) continue;
+    const first = cursor.start % m.entryCount;
+    const last = first + (cursor.end - cursor.start);
+    for (let i = first; i < last; i++) {
+      const flags = entryFlags(m, table, i);
+      const kind = flags & KIND_MASK;
+      if (kind === ENTRY_SWAP) {
+        const slot = entryWord(m, table, i);
+        removeEntry(m, mm, table, i);
+        w[mmCounters(m, mm) + C_SWAP] -= 1;
+        swapSlotPut(m, slot);
+      } else if (kind === ENTRY_PAGE && (flags & ENTRY_OBJECT) === 0) {
+        const pfn = entryWord(m, table, i);
+        if (mapCount(m, pfn) !== 1) continue;
+        const rec = ensureRecord(m, pfn);
+        changeEntry(m, table, i, flags & ~(ENTRY_ACCESSED | ENTRY_DIRTY), pfn);
+        w[rec + F_STATE] = (w[rec + F_STATE] & ~(FRAME_ACTIVE | FRAME_DIRTY)) | FRAME_LAZYFREE;
+      }
+    }
+    emptied(m, mm, table, true);
+  }
+}
+
+function emptied(m: Machine, mm: number, table: number, mayBe: boolean): void {
+  const hook = m.events.tableEmptied;
+  if (mayBe && hook !== null && m.words[table + T_COUNT] === 0 && hook(m, mm, table)) {
+    freeTable(m, mm, table);
+  }
+}

@@ -1,0 +1,62 @@
+import { Errno } from '../../base/index.ts';
+import type { Machine } from '../machine.ts';
+import { freeTablesInRange } from '../tables/free-range.ts';
+import { zapRange } from '../tables/zap.ts';
+import { deleteVma, splitVma } from './merge.ts';
+import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
+import { VM_LOCKED } from './vm-flags.ts';
+import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
+
+/** munmap(2) of [start, end) pages. Holes are fine. 0 or -ENOMEM (too many areas). */
+export function unmapRange(m: Machine, mm: number, start: number, end: number): number {
+  const w = m.words;
+  let at = findVmaIndex(m, mm, start);
+  let first = vmaAt(m, mm, at);
+  if (first === 0 || vmaStart(m, first) >= end) return 0;
+  if (start > vmaStart(m, first)) {
+    // A hole punched into one area makes two of it: that must stay within the limit.
+    if (end < vmaEnd(m, first) && w[mm + MM_VMA_COUNT] >= m.rules.maxMapCount) {
+      return -Errno.ENOMEM;
+    }
+    if (splitVma(m, first, start, true) === 0) return -Errno.ENOMEM;
+    at++;
+    first = vmaAt(m, mm, at);
+  }
+  const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
+  if (end < vmaEnd(m, last) && splitVma(m, last, end, false) === 0) return -Errno.ENOMEM;
+  removeAreas(m, mm, at, lastIndexBelow(m, mm, at, end) - at + 1);
+  return 0;
+}
+
+/** Position of the last area that begins before `end`; `at` is one that does. */
+function lastIndexBelow(m: Machine, mm: number, at: number, end: number): number {
+  let last = at;
+  for (;;) {
+    const next = vmaAt(m, mm, last + 1);
+    if (next === 0 || vmaStart(m, next) >= end) return last;
+    last++;
+  }
+}
+
+/**
+ * Removes `count` areas from position `at`: they leave the list first, then their entries go,
+ * then the tables in the room between the neighbours (the three phases of do_vmi_align_munmap).
+ */
+export function removeAreas(m: Machine, mm: number, at: number, count: number): void {
+  const w = m.words;
+  const prev = vmaAt(m, mm, at - 1);
+  const next = vmaAt(m, mm, at + count);
+  const start = vmaStart(m, vmaAt(m, mm, at));
+  const end = vmaEnd(m, vmaAt(m, mm, at + count - 1));
+  const floor = prev === 0 ? 0 : vmaEnd(m, prev);
+  const ceiling = next === 0 ? Infinity : vmaStart(m, next);
+  for (let i = 0; i < count; i++) {
+    const vma = vmaAt(m, mm, at + i);
+    if ((w[vma + V_FLAGS] & VM_LOCKED) !== 0) {
+      m.doubles[(mm + MM_LOCKED_VM) >> 1] -= vmaEnd(m, vma) - vmaStart(m, vma);
+    }
+    zapRange(m, mm, vma, vmaStart(m, vma), vmaEnd(m, vma), 0);
+  }
+  for (let i = 0; i < count; i++) deleteVma(m, vmaAt(m, mm, at));
+  freeTablesInRange(m, mm, start, end, floor, ceiling);
+}

@@ -1,0 +1,184 @@
+import { assert } from '../base/index.ts';
+import { type Counters, countersOf } from './counters.ts';
+import { FAULT_OOM } from './fault/fault.ts';
+import { touchRange } from './fault/touch.ts';
+import { Machine, type MachineOptions } from './machine.ts';
+import { objectCreate, objectPut } from './objects/object.ts';
+import { chooseVictim } from './reclaim/oom.ts';
+import { attachReclaim } from './reclaim/reclaim.ts';
+import { brk, setStartBrk } from './space/brk.ts';
+import { exitMm } from './space/exit.ts';
+import { forkMm } from './space/fork.ts';
+import { madvise } from './space/madvise.ts';
+import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
+import { MM_USERS, mmCreate } from './space/mm.ts';
+import { mmap, munmap } from './space/mmap.ts';
+import { mprotect } from './space/mprotect.ts';
+import { mremap } from './space/mremap.ts';
+
+/**
+ * A machine with processes: what a program sees of the engine. Addresses and lengths are bytes;
+ * results are as system calls give them, a negative number being an errno.
+ */
+export class System {
+  readonly machine: Machine;
+  readonly #processes = new Map<number, Process>();
+  /** Processes that the OOM killer ended, in order. */
+  readonly oomKilled: number[] = [];
+
+  constructor(machineOrOptions: Machine | MachineOptions = {}) {
+    this.machine =
+      machineOrOptions instanceof Machine ? machineOrOptions : Machine.create(machineOrOptions);
+    attachReclaim(this.machine);
+  }
+
+  /** A new process with an empty address space. */
+  spawn(pid: number): Process {
+    assert(!this.#processes.has(pid), `process ${pid} exists`);
+    const mm = this.#orKill(() => mmCreate(this.machine, pid));
+    const process = new Process(this, pid, mm);
+    this.#processes.set(pid, process);
+    return process;
+  }
+
+  process(pid: number): Process | undefined {
+    return this.#processes.get(pid);
+  }
+
+  processes(): IterableIterator<Process> {
+    return this.#processes.values();
+  }
+
+  /** fork(2), or with `isVfork` a child that shares the address space. Undefined: out of memory. */
+  fork(parent: Process, childPid: number, isVfork = false): Process | undefined {
+    assert(!this.#processes.has(childPid), `process ${childPid} exists`);
+    const m = this.machine;
+    let mm = parent.mm;
+    if (isVfork) m.words[mm + MM_USERS] += 1;
+    else mm = forkMm(m, parent.mm, childPid);
+    if (mm === 0) return undefined;
+    const child = new Process(this, childPid, mm);
+    this.#processes.set(childPid, child);
+    return child;
+  }
+
+  /** execve(2): the process gets an empty address space. */
+  exec(process: Process): void {
+    exitMm(this.machine, process.mm);
+    process.mm = this.#orKill(() => mmCreate(this.machine, process.pid));
+  }
+
+  exit(process: Process): void {
+    this.#processes.delete(process.pid);
+    exitMm(this.machine, process.mm);
+  }
+
+  /** A file or shared memory to map; OBJECT_* as type. The caller holds a reference. */
+  createObject(type: number, sizeBytes: number): number {
+    return objectCreate(this.machine, type, sizeBytes);
+  }
+
+  closeObject(object: number): void {
+    objectPut(this.machine, object);
+  }
+
+  /**
+   * Ends the process that the OOM killer would choose; false if there is none, or if it was
+   * `current` (which then is gone).
+   */
+  killForMemory(): Process | undefined {
+    const mm = chooseVictim(this.machine);
+    let victim: Process | undefined;
+    for (const process of this.#processes.values()) {
+      if (process.mm !== mm) continue;
+      victim = process;
+      this.oomKilled.push(process.pid);
+      this.exit(process);
+    }
+    return victim;
+  }
+
+  #orKill(create: () => number): number {
+    for (;;) {
+      const mm = create();
+      if (mm !== 0) return mm;
+      assert(this.killForMemory() !== undefined, 'no memory for a process and none to kill');
+    }
+  }
+}
+
+/** One process: its system calls and touches. Made by `System`. */
+export class Process {
+  readonly pid: number;
+  /** The address space (word offset in the machine's buffer). */
+  mm: number;
+  readonly #system: System;
+
+  constructor(system: System, pid: number, mm: number) {
+    this.#system = system;
+    this.pid = pid;
+    this.mm = mm;
+  }
+
+  get machine(): Machine {
+    return this.#system.machine;
+  }
+
+  /** False once the OOM killer or `exit` ended it. */
+  get isAlive(): boolean {
+    return this.#system.process(this.pid) === this;
+  }
+
+  mmap(addr: number, len: number, prot: number, flags: number, object = 0, off = 0): number {
+    return mmap(this.machine, this.mm, addr, len, prot, flags, object, off);
+  }
+  munmap(addr: number, len: number): number {
+    return munmap(this.machine, this.mm, addr, len);
+  }
+  mprotect(addr: number, len: number, prot: number): number {
+    return mprotect(this.machine, this.mm, addr, len, prot);
+  }
+  mremap(addr: number, oldLen: number, newLen: number, flags: number, newAddr = 0): number {
+    return mremap(this.machine, this.mm, addr, oldLen, newLen, flags, newAddr);
+  }
+  madvise(addr: number, len: number, advice: number): number {
+    return madvise(this.machine, this.mm, addr, len, advice);
+  }
+  brk(addr: number): number {
+    return brk(this.machine, this.mm, addr);
+  }
+  setStartBrk(addr: number): void {
+    setStartBrk(this.machine, this.mm, addr);
+  }
+  mlock(addr: number, len: number, flags = 0): number {
+    return mlock(this.machine, this.mm, addr, len, flags);
+  }
+  munlock(addr: number, len: number): number {
+    return munlock(this.machine, this.mm, addr, len);
+  }
+  mlockall(flags: number): number {
+    return mlockall(this.machine, this.mm, flags);
+  }
+  munlockall(): number {
+    return munlockall(this.machine, this.mm);
+  }
+
+  /**
+   * Touches `count` addresses, `strideBytes` apart: the number of faults, or FAULT_SIGSEGV /
+   * FAULT_SIGBUS at the first that cannot be. Out of memory ends a process first (reclaim/oom.ts);
+   * if that is this one, the result is FAULT_OOM.
+   */
+  touch(addr: number, isWrite: boolean, count = 1, strideBytes = 4096): number {
+    const page = Math.floor(addr / 4096);
+    const stride = strideBytes / 4096;
+    for (;;) {
+      const result = touchRange(this.machine, this.mm, page, count, stride, isWrite);
+      if (result !== FAULT_OOM) return result;
+      if (this.#system.killForMemory() === undefined || !this.isAlive) return FAULT_OOM;
+    }
+  }
+
+  counters(): Counters {
+    return countersOf(this.machine, this.mm);
+  }
+}

@@ -1,0 +1,210 @@
+import { addMapping, changeRunMappings } from '../frames/map-count.ts';
+import type { Machine } from '../machine.ts';
+import { swapSlotGet } from '../objects/swap.ts';
+import { C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
+import {
+  ENTRY_DIRTY,
+  ENTRY_NONE,
+  ENTRY_PAGE,
+  ENTRY_SPECIAL,
+  ENTRY_SWAP,
+  ENTRY_WRITE,
+  ENTRY_ZERO,
+  KIND_MASK,
+} from './entry.ts';
+import {
+  addEntry,
+  changeEntry,
+  entryFlags,
+  entryWord,
+  makeDense,
+  runFlags,
+  runHigh,
+  runLow,
+  runRule,
+  setRun,
+} from './leaf.ts';
+import { OWNER_ROOT } from './owner.ts';
+import { FORM_DENSE, FORM_RUN, flagsAt, T_CONTENTS, T_COUNT, T_RULE, tableForm } from './table.ts';
+import {
+  breakUniform,
+  makeUniform,
+  setUniformFlags,
+  UNIFORM_RUN,
+  uniformBase,
+  uniformFlags,
+  uniformKind,
+} from './uniform.ts';
+import { ensureTable, entrySpan, isUniform } from './walk.ts';
+import { rssCounter } from './zap.ts';
+
+/**
+ * fork's copy of one VMA (copy_page_range): the child gets a table wherever the parent has one,
+ * empty ones too, and the entries that lie in the VMA. With `isCow` (private memory) both lose the
+ * right to write, so the next write copies. False when memory is out.
+ */
+export function copyTables(
+  m: Machine,
+  parent: number,
+  child: number,
+  start: number,
+  end: number,
+  isCow: boolean,
+  shmem: boolean,
+): boolean {
+  const root = m.words[parent + OWNER_ROOT];
+  const level = m.geometry.levels - 1;
+  return copyBelow(m, parent, child, root, level, 0, start, end, isCow, shmem);
+}
+
+function copyBelow(
+  m: Machine,
+  parent: number,
+  child: number,
+  table: number,
+  level: number,
+  base: number,
+  start: number,
+  end: number,
+  isCow: boolean,
+  shmem: boolean,
+): boolean {
+  const w = m.words;
+  const span = entrySpan(m, level);
+  if (level === 1 && isUniform(m, table)) {
+    const isWhole = start <= base && base + m.loPages <= end;
+    if (isWhole && copyUniform(m, child, table, base, isCow, shmem)) return true;
+    breakUniform(m, parent, table);
+  }
+  const first = Math.max(0, Math.floor((start - base) / span));
+  const last = Math.min(m.entryCount - 1, Math.floor((end - 1 - base) / span));
+  for (let i = first; i <= last; i++) {
+    const below = w[w[table + T_CONTENTS] + i];
+    if (below === 0) continue;
+    const from = base + i * span;
+    const hi = Math.floor(from / m.loPages);
+    const copy = ensureTable(m, child, level - 1, hi, from - hi * m.loPages);
+    if (copy === 0) return false;
+    if (level > 1) {
+      if (!copyBelow(m, parent, child, below, level - 1, from, start, end, isCow, shmem)) {
+        return false;
+      }
+      continue;
+    }
+    const low = Math.max(0, start - from);
+    const high = Math.min(m.entryCount, end - from);
+    copyLeaf(m, child, below, copy, low, high, isCow, shmem);
+  }
+  return true;
+}
+
+function copyUniform(
+  m: Machine,
+  child: number,
+  table: number,
+  base: number,
+  isCow: boolean,
+  shmem: boolean,
+): boolean {
+  const hi = Math.floor(base / m.loPages);
+  const copy = ensureTable(m, child, 1, hi, 0);
+  if (copy === 0 || m.words[copy + T_COUNT] !== 0) return false;
+  const kind = uniformKind(m, table);
+  let flags = uniformFlags(m, table);
+  if (isCow && kind === UNIFORM_RUN) {
+    flags &= ~ENTRY_WRITE;
+    setUniformFlags(m, table, flags);
+  }
+  const frames = uniformBase(m, table);
+  if (!makeUniform(m, child, copy, kind, frames, flags & ~ENTRY_DIRTY)) return false;
+  if (kind !== UNIFORM_RUN) return true;
+  changeRunMappings(m, frames, m.loPages, 1);
+  m.words[mmCounters(m, child) + rssCounter(flags, shmem)] += m.loPages;
+  return true;
+}
+
+function copyLeaf(
+  m: Machine,
+  child: number,
+  from: number,
+  to: number,
+  low: number,
+  high: number,
+  isCow: boolean,
+  shmem: boolean,
+): void {
+  const w = m.words;
+  if (w[from + T_COUNT] === 0) return;
+  if (tableForm(m, from) === FORM_RUN && w[to + T_COUNT] === 0) {
+    const rule = w[from + T_RULE];
+    if (low <= runLow(rule) && high >= runHigh(rule)) {
+      copyRun(m, child, from, to, isCow, shmem);
+      return;
+    }
+  }
+  if (w[from + T_COUNT] > 16) makeDense(m, to);
+  const isDense = tableForm(m, from) === FORM_DENSE;
+  const flagBytes = flagsAt(m, w[from + T_CONTENTS]);
+  for (let i = low; i < high; i++) {
+    const flags = isDense ? m.bytes[flagBytes + i] : entryFlags(m, from, i);
+    if (flags !== ENTRY_NONE) copyEntry(m, child, from, to, i, flags, isCow, shmem);
+  }
+}
+
+function copyEntry(
+  m: Machine,
+  child: number,
+  from: number,
+  to: number,
+  index: number,
+  flags: number,
+  isCow: boolean,
+  shmem: boolean,
+): void {
+  const w = m.words;
+  const counters = mmCounters(m, child);
+  const word = entryWord(m, from, index);
+  let kept = flags;
+  switch (flags & KIND_MASK) {
+    case ENTRY_PAGE:
+      if (isCow && (flags & ENTRY_WRITE) !== 0) {
+        kept = flags & ~ENTRY_WRITE;
+        changeEntry(m, from, index, kept, word);
+      }
+      addMapping(m, word);
+      w[counters + rssCounter(flags, shmem)] += 1;
+      break;
+    case ENTRY_ZERO:
+      w[counters + C_ZERO] += 1;
+      break;
+    case ENTRY_SWAP:
+      if (!swapSlotGet(m, word)) return;
+      w[counters + C_SWAP] += 1;
+      break;
+    case ENTRY_SPECIAL:
+      w[counters + C_SPECIAL] += 1;
+      break;
+    default:
+      break;
+  }
+  addEntry(m, child, to, index, kept, word);
+}
+
+function copyRun(
+  m: Machine,
+  child: number,
+  from: number,
+  to: number,
+  isCow: boolean,
+  shmem: boolean,
+): void {
+  const w = m.words;
+  const rule = w[from + T_RULE];
+  const low = runLow(rule);
+  const high = runHigh(rule);
+  const flags = isCow ? runFlags(rule) & ~ENTRY_WRITE : runFlags(rule);
+  w[from + T_RULE] = runRule(low, high, flags);
+  setRun(m, child, to, low, high, w[from + T_CONTENTS], flags);
+  changeRunMappings(m, w[from + T_CONTENTS] + low, high - low, 1);
+  w[mmCounters(m, child) + rssCounter(flags, shmem)] += high - low;
+}

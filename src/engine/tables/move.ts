@@ -1,0 +1,103 @@
+import type { Machine } from '../machine.ts';
+import { ENTRY_NONE } from './entry.ts';
+import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
+import { linkTable, T_CONTENTS, T_COUNT, unlinkTable } from './table.ts';
+import { ensureTable, findTable, freeTable, levelIndex } from './walk.ts';
+
+/**
+ * Moves the entries of [from, from + pages) to `to` (move_page_tables): whole tables where both
+ * sides are aligned to what a table spans and the destination has none, else entry by entry. Which
+ * tables the destination gets where the source has none or empty ones follows the kernel's walk:
+ *
+ *   source has a table of 512 PTEs, even an empty one -> the destination gets PTE, PMD, PUD tables
+ *   source has only the PMD table                     -> the destination gets the PUD table
+ *   source has no PMD table                           -> nothing
+ *
+ * False when memory for a table is out: what was moved so far stays moved.
+ */
+export function moveTables(
+  m: Machine,
+  mm: number,
+  from: number,
+  to: number,
+  pages: number,
+): boolean {
+  const end = from + pages;
+  let at = from;
+  while (at < end) {
+    const target = to + (at - from);
+    const midTable = tableAt(m, mm, 1, at);
+    if (midTable === 0) {
+      at += untilBorder(m.loPages, at, target, end);
+      continue;
+    }
+    if (ensure(m, mm, 2, target) === 0) return false;
+    const midSpan = untilBorder(m.loPages, at, target, end);
+    if (midSpan === m.loPages && moveWhole(m, mm, midTable, 2, target)) {
+      at += midSpan;
+      continue;
+    }
+    const span = untilBorder(m.entryCount, at, target, end);
+    if (!moveSlot(m, mm, at, target, span)) return false;
+    at += span;
+  }
+  return true;
+}
+
+/** Pages up to the next border of `span` on either side (get_extent). */
+function untilBorder(span: number, at: number, target: number, end: number): number {
+  return Math.min(span - (at % span), span - (target % span), end - at);
+}
+
+function tableAt(m: Machine, mm: number, level: number, page: number): number {
+  const hi = Math.floor(page / m.loPages);
+  return findTable(m, mm, level, hi, page - hi * m.loPages);
+}
+
+function ensure(m: Machine, mm: number, level: number, page: number): number {
+  const hi = Math.floor(page / m.loPages);
+  return ensureTable(m, mm, level, hi, page - hi * m.loPages);
+}
+
+/** Takes `table` out and hangs it below the destination's table of `parentLevel`, if it is free. */
+function moveWhole(
+  m: Machine,
+  mm: number,
+  table: number,
+  parentLevel: number,
+  target: number,
+): boolean {
+  const parent = tableAt(m, mm, parentLevel, target);
+  const hi = Math.floor(target / m.loPages);
+  const index = levelIndex(m, parentLevel, hi, target - hi * m.loPages);
+  if (m.words[m.words[parent + T_CONTENTS] + index] !== 0) return false;
+  unlinkTable(m, table);
+  linkTable(m, parent, index, table);
+  return true;
+}
+
+/** Moves a piece that lies in one slot on both sides. */
+function moveSlot(m: Machine, mm: number, at: number, target: number, pages: number): boolean {
+  const source = tableAt(m, mm, 0, at);
+  if (source === 0) return true;
+  if (pages === m.entryCount) {
+    if (ensure(m, mm, 1, target) === 0) return false;
+    if (moveWhole(m, mm, source, 1, target)) return true;
+  }
+  const table = ensure(m, mm, 0, target);
+  if (table === 0) return false;
+  const low = at % m.entryCount;
+  const shift = (target % m.entryCount) - low;
+  for (let i = low; i < low + pages; i++) {
+    const flags = entryFlags(m, source, i);
+    if (flags === ENTRY_NONE) continue;
+    const word = entryWord(m, source, i);
+    removeEntry(m, mm, source, i);
+    addEntry(m, mm, table, i + shift, flags, word);
+  }
+  const hook = m.events.tableEmptied;
+  if (hook !== null && m.words[source + T_COUNT] === 0 && hook(m, mm, source)) {
+    freeTable(m, mm, source);
+  }
+  return true;
+}

@@ -1,0 +1,210 @@
+import {
+  arenaAlloc,
+  arenaAllocZeroed,
+  arenaFree,
+  CLASS_8,
+  CLASS_16,
+  CLASS_640,
+  classFor,
+} from '../arena.ts';
+import { allocFrame } from '../frames/alloc.ts';
+import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
+import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from '../frames/pageblock.ts';
+import { freeToPcp } from '../frames/pcp.ts';
+import { H_ZERO_CONTENTS } from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { ENTRY_TABLE } from './entry.ts';
+import {
+  OWNER_EMPTY_TABLES,
+  OWNER_KIND,
+  OWNER_MM,
+  OWNER_ROOT,
+  OWNER_ROOT_LEVEL,
+  OWNER_TABLES,
+} from './owner.ts';
+
+/**
+ * A page-table page: the record of its frame, read as below. The table's id is the word offset of
+ * that record, so a walk is one load for the contents and one for the child, per level.
+ *
+ * The contents exist in forms, as few bytes as they need (DESIGN, "Forms of a table page"):
+ *
+ *   EMPTY    no entry, no contents
+ *   ONE      one entry, inside the record
+ *   FEW      up to 8 entries, as pairs
+ *   RUN      entries [low, high) with frames base + i and the same flags
+ *   DENSE    all entries: entryCount words, then entryCount bytes of flags
+ *   UNIFORM  second-lowest level: all children present and following one rule (uniform.ts)
+ *
+ * Upper tables are DENSE, UNIFORM, or EMPTY (with the machine's all-zero contents).
+ *
+ * THE COUNT: T_COUNT is the number of entries that are not none, whatever the form. It changes at
+ * no other place than tables/, under the table's lock, and is what pte-ref, Ingens and Morsels read.
+ */
+export const T_STATE = 0; // frame type, level << 4, form << 8
+export const T_COUNT = 1;
+/** The table above, or the owner for a root. */
+export const T_PARENT = 2;
+/** Index in the parent (9 bits); for ONE also the entry's index << 9 and its flags << 18. */
+export const T_INDEX = 3;
+/** Word offset of the contents; ONE and RUN: the frame. */
+export const T_CONTENTS = 4;
+export const T_LOCK = 5;
+export const T_PFN = 6;
+/** RUN: low | high << 10 | flags << 20. UNIFORM: word offset of its rule. */
+export const T_RULE = 7;
+
+export const LEVEL_SHIFT = 4;
+export const LEVEL_MASK = 7 << LEVEL_SHIFT;
+export const FORM_SHIFT = 8;
+export const FORM_MASK = 7 << FORM_SHIFT;
+export const FORM_EMPTY = 0 << FORM_SHIFT;
+export const FORM_ONE = 1 << FORM_SHIFT;
+export const FORM_FEW = 2 << FORM_SHIFT;
+export const FORM_RUN = 3 << FORM_SHIFT;
+export const FORM_DENSE = 4 << FORM_SHIFT;
+export const FORM_UNIFORM = 5 << FORM_SHIFT;
+
+export const FEW_MAX = 8;
+export const FEW_CLASS = CLASS_16;
+export const RULE_CLASS = CLASS_8;
+
+export function tableLevel(m: Machine, table: number): number {
+  return (m.words[table + T_STATE] & LEVEL_MASK) >> LEVEL_SHIFT;
+}
+
+export function tableForm(m: Machine, table: number): number {
+  return m.words[table + T_STATE] & FORM_MASK;
+}
+
+export function setTableForm(m: Machine, table: number, form: number): void {
+  m.words[table + T_STATE] = (m.words[table + T_STATE] & ~FORM_MASK) | form;
+}
+
+export function tableIndex(m: Machine, table: number): number {
+  return m.words[table + T_INDEX] & 511;
+}
+
+/** Size class of dense contents for the machine's geometry. */
+export function denseClass(m: Machine): number {
+  return m.entryCount === 512 ? CLASS_640 : classFor(m.entryCount + (m.entryCount >> 2));
+}
+
+/** Byte offset of the flags in dense contents. */
+export function flagsAt(m: Machine, contents: number): number {
+  return (contents + m.entryCount) << 2;
+}
+
+/**
+ * A new empty table in a frame of its own, linked nowhere yet; 0 when memory is out. The owner's
+ * count of tables of that level goes up here and down in `tableDestroy`.
+ */
+export function tableCreate(m: Machine, owner: number, level: number): number {
+  const w = m.words;
+  const isMm = w[owner + OWNER_KIND] === OWNER_MM;
+  const pfn = allocFrame(m, isMm ? MIGRATE_UNMOVABLE : MIGRATE_RECLAIMABLE);
+  if (pfn === 0) return 0;
+  const table = frameRecord(m, pfn);
+  formatTable(m, table, pfn, isMm ? TYPE_TABLE : TYPE_INDEX, level);
+  countTables(m, owner, level, 1);
+  return table;
+}
+
+/** Writes the record of an empty table. */
+export function formatTable(
+  m: Machine,
+  table: number,
+  pfn: number,
+  type: number,
+  level: number,
+): void {
+  const w = m.words;
+  w[table + T_STATE] = type | (level << LEVEL_SHIFT) | FORM_EMPTY;
+  w[table + T_COUNT] = 0;
+  w[table + T_PARENT] = 0;
+  w[table + T_INDEX] = 0;
+  w[table + T_CONTENTS] = level === 0 ? 0 : w[H_ZERO_CONTENTS];
+  w[table + T_LOCK] = 0;
+  w[table + T_PFN] = pfn;
+  w[table + T_RULE] = 0;
+}
+
+/** Adds to the owner's number of tables of a level. New last-level tables are empty ones. */
+export function countTables(m: Machine, owner: number, level: number, change: number): void {
+  if (m.isShared) Atomics.add(m.words, owner + OWNER_TABLES + level, change);
+  else m.words[owner + OWNER_TABLES + level] += change;
+  if (level === 0) countEmptyTables(m, owner, change);
+}
+
+export function countEmptyTables(m: Machine, owner: number, change: number): void {
+  if (m.isShared) Atomics.add(m.words, owner + OWNER_EMPTY_TABLES, change);
+  else m.words[owner + OWNER_EMPTY_TABLES] += change;
+}
+
+/** Frees an unlinked table that has no entries: its frame and what is left of its contents. */
+export function tableDestroy(m: Machine, owner: number, table: number): void {
+  const level = tableLevel(m, table);
+  dropContents(m, table);
+  countTables(m, owner, level, -1);
+  m.forgetWalk();
+  freeToPcp(m, m.words[table + T_PFN], table);
+}
+
+/** Frees the contents and makes the table EMPTY; the caller has dealt with the entries. */
+export function dropContents(m: Machine, table: number): void {
+  const w = m.words;
+  const form = w[table + T_STATE] & FORM_MASK;
+  const level = tableLevel(m, table);
+  if (form === FORM_DENSE) arenaFree(m, denseClass(m), w[table + T_CONTENTS]);
+  else if (form === FORM_FEW) arenaFree(m, FEW_CLASS, w[table + T_CONTENTS]);
+  else if (form === FORM_UNIFORM) arenaFree(m, RULE_CLASS, w[table + T_RULE]);
+  setTableForm(m, table, FORM_EMPTY);
+  w[table + T_CONTENTS] = level === 0 ? 0 : w[H_ZERO_CONTENTS];
+}
+
+/** Hangs a table into its parent's empty entry. */
+export function linkTable(m: Machine, parent: number, index: number, child: number): void {
+  const w = m.words;
+  if ((w[parent + T_STATE] & FORM_MASK) === FORM_EMPTY) {
+    // Upper contents must start as zero words: "no child" is a word of 0.
+    w[parent + T_CONTENTS] = arenaAllocZeroed(m, denseClass(m));
+    setTableForm(m, parent, FORM_DENSE);
+  }
+  const contents = w[parent + T_CONTENTS];
+  w[contents + index] = child;
+  m.bytes[flagsAt(m, contents) + index] = ENTRY_TABLE;
+  w[parent + T_COUNT] += 1;
+  w[child + T_PARENT] = parent;
+  w[child + T_INDEX] = (w[child + T_INDEX] & ~511) | index;
+}
+
+/** Takes a table out of its parent; the parent stays, even with no child left. */
+export function unlinkTable(m: Machine, child: number): void {
+  const w = m.words;
+  const parent = w[child + T_PARENT];
+  const index = tableIndex(m, child);
+  const contents = w[parent + T_CONTENTS];
+  w[contents + index] = 0;
+  m.bytes[flagsAt(m, contents) + index] = 0;
+  w[parent + T_COUNT] -= 1;
+  w[child + T_PARENT] = 0;
+  m.forgetWalk();
+}
+
+/** Makes `table` the root of the owner. */
+export function setRoot(m: Machine, owner: number, table: number): void {
+  const w = m.words;
+  w[owner + OWNER_ROOT] = table;
+  w[owner + OWNER_ROOT_LEVEL] = tableLevel(m, table);
+  w[table + T_PARENT] = owner;
+}
+
+/** Fresh contents for FEW; the words are undefined. */
+export function allocFew(m: Machine): number {
+  return arenaAlloc(m, FEW_CLASS);
+}
+
+/** The frame's type as the record says it: TYPE_TABLE, or TYPE_INDEX for an object's index. */
+export function tableType(m: Machine, table: number): number {
+  return m.words[table + T_STATE] & TYPE_MASK;
+}

@@ -1,0 +1,272 @@
+import type { Machine } from '../machine.ts';
+import { OWNER_KIND, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
+import {
+  FORM_MASK,
+  FORM_UNIFORM,
+  linkTable,
+  setRoot,
+  T_CONTENTS,
+  T_COUNT,
+  T_STATE,
+  tableCreate,
+  tableDestroy,
+  tableLevel,
+  unlinkTable,
+} from './table.ts';
+import { breakUniform } from './uniform.ts';
+
+/**
+ * From an address to its table. A page number comes as `hi` and `lo` (geometry.ts), so that
+ * every step is integer arithmetic.
+ */
+
+/** Index of the entry at a level (0 is the last level). */
+export function levelIndex(m: Machine, level: number, hi: number, lo: number): number {
+  if (level === 0) return lo & m.mask;
+  if (level === 1) return lo >> m.bits;
+  if (level === 2) return hi & m.mask;
+  if (level === 3) return (hi >> m.bits) & m.mask;
+  return (hi >> (2 * m.bits)) & m.mask;
+}
+
+/** Pages that one entry of a level spans. */
+export function entrySpan(m: Machine, level: number): number {
+  return m.entryCount ** level;
+}
+
+/**
+ * The last-level table of a page, or 0. A uniform table on the way is written out first, so the
+ * result can be changed.
+ */
+export function findLeaf(m: Machine, owner: number, hi: number, lo: number): number {
+  const w = m.words;
+  let table = w[owner + OWNER_ROOT];
+  if (table === 0) return 0;
+  let level = w[owner + OWNER_ROOT_LEVEL];
+  if (!isWithinRoot(m, level, hi, lo)) return 0;
+  if (level > 3) {
+    table = w[w[table + T_CONTENTS] + ((hi >> (2 * m.bits)) & m.mask)];
+    if (table === 0) return 0;
+    level = 3;
+  }
+  if (level > 2) {
+    table = w[w[table + T_CONTENTS] + ((hi >> m.bits) & m.mask)];
+    if (table === 0) return 0;
+    level = 2;
+  }
+  if (level > 1) {
+    table = w[w[table + T_CONTENTS] + (hi & m.mask)];
+    if (table === 0) return 0;
+    level = 1;
+  }
+  if (level === 0) return table;
+  const slot = lo >> m.bits;
+  const leaf = w[w[table + T_CONTENTS] + slot];
+  if (leaf >= 0) return leaf;
+  breakUniform(m, owner, table);
+  return w[w[table + T_CONTENTS] + slot];
+}
+
+/** An address space's root spans everything; an object's index may be lower. */
+function isWithinRoot(m: Machine, rootLevel: number, hi: number, lo: number): boolean {
+  if (rootLevel >= m.geometry.levels - 1) return true;
+  if (rootLevel === 0) return hi === 0 && lo <= m.mask;
+  if (rootLevel === 1) return hi === 0;
+  return rootLevel === 2 ? hi <= m.mask : hi >> (2 * m.bits) === 0;
+}
+
+/** The table of `level` that holds the page, without making or breaking any; 0 if none. */
+export function findTable(
+  m: Machine,
+  owner: number,
+  level: number,
+  hi: number,
+  lo: number,
+): number {
+  const w = m.words;
+  let table = w[owner + OWNER_ROOT];
+  if (table === 0) return 0;
+  let at = w[owner + OWNER_ROOT_LEVEL];
+  if (!isWithinRoot(m, at, hi, lo)) return 0;
+  for (; at > level; at--) {
+    if (at === 1 && (w[table + T_STATE] & FORM_MASK) === FORM_UNIFORM) {
+      breakUniform(m, owner, table);
+    }
+    table = w[w[table + T_CONTENTS] + levelIndex(m, at, hi, lo)];
+    if (table === 0) return 0;
+  }
+  return table;
+}
+
+/**
+ * The table of `level` that holds the page, made with all tables above it where missing; 0 when
+ * memory is out (tables made on the way stay, as in the kernel).
+ */
+export function ensureTable(
+  m: Machine,
+  owner: number,
+  level: number,
+  hi: number,
+  lo: number,
+): number {
+  const w = m.words;
+  if (w[owner + OWNER_KIND] === OWNER_OBJECT && !growRoot(m, owner, level, hi, lo)) return 0;
+  let table = w[owner + OWNER_ROOT];
+  for (let at = w[owner + OWNER_ROOT_LEVEL]; at > level; at--) {
+    if (at === 1 && (w[table + T_STATE] & FORM_MASK) === FORM_UNIFORM) {
+      breakUniform(m, owner, table);
+    }
+    const index = levelIndex(m, at, hi, lo);
+    let child = w[w[table + T_CONTENTS] + index];
+    if (child === 0) {
+      child = m.isShared
+        ? createChildLocked(m, owner, table, index, at - 1)
+        : createChild(m, owner, table, index, at - 1);
+      if (child === 0) return 0;
+    }
+    table = child;
+  }
+  return table;
+}
+
+/** The last-level table of a page, made where missing; 0 when memory is out. */
+export function ensureLeaf(m: Machine, owner: number, hi: number, lo: number): number {
+  const leaf = findLeaf(m, owner, hi, lo);
+  return leaf !== 0 ? leaf : ensureTable(m, owner, 0, hi, lo);
+}
+
+function createChild(
+  m: Machine,
+  owner: number,
+  parent: number,
+  index: number,
+  level: number,
+): number {
+  const child = tableCreate(m, owner, level);
+  if (child !== 0) linkTable(m, parent, index, child);
+  return child;
+}
+
+/** pmd_install: the one who finds the entry taken under the lock frees its own table. */
+function createChildLocked(
+  m: Machine,
+  owner: number,
+  parent: number,
+  index: number,
+  level: number,
+): number {
+  const w = m.words;
+  const child = tableCreate(m, owner, level);
+  if (child === 0) return 0;
+  m.lock(parent + 5);
+  const present = w[w[parent + T_CONTENTS] + index];
+  if (present === 0) linkTable(m, parent, index, child);
+  m.unlock(parent + 5);
+  if (present === 0) return child;
+  tableDestroy(m, owner, child);
+  return present;
+}
+
+/** An object's index gets a root high enough for the page. */
+function growRoot(m: Machine, owner: number, level: number, hi: number, lo: number): boolean {
+  const w = m.words;
+  if (w[owner + OWNER_ROOT] === 0) {
+    let rootLevel = level;
+    while (!isWithinRoot(m, rootLevel, hi, lo)) rootLevel++;
+    const root = tableCreate(m, owner, rootLevel);
+    if (root === 0) return false;
+    setRoot(m, owner, root);
+    return true;
+  }
+  while (
+    w[owner + OWNER_ROOT_LEVEL] < level ||
+    !isWithinRoot(m, w[owner + OWNER_ROOT_LEVEL], hi, lo)
+  ) {
+    const old = w[owner + OWNER_ROOT];
+    const root = tableCreate(m, owner, w[owner + OWNER_ROOT_LEVEL] + 1);
+    if (root === 0) return false;
+    linkTable(m, root, 0, old);
+    setRoot(m, owner, root);
+  }
+  return true;
+}
+
+/** Unlinks and frees a table without entries (and, uniform ones aside, without children). */
+export function freeTable(m: Machine, owner: number, table: number): void {
+  const w = m.words;
+  if (w[owner + OWNER_ROOT] === table) w[owner + OWNER_ROOT] = 0;
+  else unlinkTable(m, table);
+  tableDestroy(m, owner, table);
+}
+
+/** True for a table of level 1 in UNIFORM form. */
+export function isUniform(m: Machine, table: number): boolean {
+  return (m.words[table + T_STATE] & FORM_MASK) === FORM_UNIFORM;
+}
+
+/** Entries (or children) of a table that are not none. */
+export function tableCount(m: Machine, table: number): number {
+  return m.words[table + T_COUNT];
+}
+
+/**
+ * Goes through the last-level tables of a range in address order. `next` gives the table and
+ * leaves the part of the range that lies in it in `start` and `end` (pages).
+ *
+ * A uniform table that the range covers whole is given as itself (level 1, the part is its whole
+ * span); one that it covers in part is written out.
+ */
+export class LeafCursor {
+  start = 0;
+  end = 0;
+  #at = 0;
+  #limit = 0;
+  #owner = 0;
+
+  begin(owner: number, start: number, end: number): void {
+    this.#owner = owner;
+    this.#at = start;
+    this.#limit = end;
+  }
+
+  next(m: Machine): number {
+    const w = m.words;
+    const span = m.entryCount;
+    while (this.#at < this.#limit) {
+      const hi = Math.floor(this.#at / m.loPages);
+      const lo = this.#at - hi * m.loPages;
+      let table = w[this.#owner + OWNER_ROOT];
+      if (table === 0) return 0;
+      let level = w[this.#owner + OWNER_ROOT_LEVEL];
+      if (!isWithinRoot(m, level, hi, lo)) return 0;
+      while (level > 0 && table !== 0) {
+        if (level === 1 && isUniform(m, table)) {
+          const from = hi * m.loPages;
+          if (this.#at === from && this.#limit >= from + m.loPages) {
+            this.start = from;
+            this.end = from + m.loPages;
+            this.#at = this.end;
+            return table;
+          }
+          breakUniform(m, this.#owner, table);
+        }
+        table = w[w[table + T_CONTENTS] + levelIndex(m, level, hi, lo)];
+        level--;
+      }
+      // The entry looked at last, at `level + 1`, spans this many pages.
+      const skip = table !== 0 ? span : entrySpan(m, level + 1);
+      const from = this.#at;
+      this.#at = Math.min((Math.floor(from / skip) + 1) * skip, this.#limit);
+      if (table === 0) continue;
+      this.start = from;
+      this.end = this.#at;
+      return table;
+    }
+    return 0;
+  }
+}
+
+/** True if the cursor's table is a last-level one (else it is uniform). */
+export function isLeaf(m: Machine, table: number): boolean {
+  return tableLevel(m, table) === 0;
+}

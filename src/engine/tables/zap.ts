@@ -1,0 +1,271 @@
+import { blockOf, F_MAPCOUNT, FRAME_WORDS } from '../frames/frame-record.ts';
+import { changeRunMappings, dropMapping, freeAnon, markFrameDirty } from '../frames/map-count.ts';
+import { breakExtent } from '../frames/pageblock.ts';
+import { B_CHUNK, BLOCK_FRAMES } from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { isShmemVma } from '../objects/object.ts';
+import { swapSlotPut } from '../objects/swap.ts';
+import {
+  C_ANON,
+  C_FILE,
+  C_SHMEM,
+  C_SPECIAL,
+  C_SWAP,
+  C_TABLES_FREED,
+  C_ZERO,
+  mmCounters,
+} from '../space/mm.ts';
+import {
+  ENTRY_DIRTY,
+  ENTRY_GUARD,
+  ENTRY_NONE,
+  ENTRY_OBJECT,
+  ENTRY_PAGE,
+  ENTRY_SPECIAL,
+  ENTRY_SWAP,
+  ENTRY_ZERO,
+  KIND_MASK,
+} from './entry.ts';
+import {
+  entryFlags,
+  entryWord,
+  leafBecameEmpty,
+  removeEntry,
+  runFlags,
+  runHigh,
+  runLow,
+} from './leaf.ts';
+import {
+  FORM_DENSE,
+  FORM_EMPTY,
+  FORM_MASK,
+  FORM_RUN,
+  flagsAt,
+  T_CONTENTS,
+  T_COUNT,
+  T_LOCK,
+  T_RULE,
+  T_STATE,
+} from './table.ts';
+import {
+  freeUniformChildren,
+  UNIFORM_RUN,
+  uniformBase,
+  uniformBecameEmpty,
+  uniformFlags,
+  uniformKind,
+} from './uniform.ts';
+import { freeTable, isLeaf, LeafCursor } from './walk.ts';
+
+/**
+ * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
+ * the address space follow. What then becomes of an empty table is the caller's rule:
+ */
+/** Free each last-level table that the range covers whole and that holds nothing (PT_RECLAIM). */
+export const ZAP_RECLAIM_TABLES = 1;
+/** Guard markers stay (madvise; munmap drops them). */
+export const ZAP_KEEP_GUARDS = 2;
+/** Only pages of the object, not private copies (hole punch). */
+export const ZAP_OBJECT_ONLY = 4;
+/** Tables are about to go by the VMAs' geometry, so no event for empty ones (munmap, exit). */
+export const ZAP_NO_EVENT = 8;
+
+const cursor = new LeafCursor();
+
+/** Empties the entries of [start, end) pages, which lie in one VMA. */
+export function zapRange(
+  m: Machine,
+  mm: number,
+  vma: number,
+  start: number,
+  end: number,
+  how: number,
+): void {
+  cursor.begin(mm, start, end);
+  const shmem = isShmemVma(m, vma);
+  for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
+    if (!isLeaf(m, table)) {
+      zapUniform(m, mm, table, shmem, how);
+      continue;
+    }
+    const from = cursor.start % m.entryCount;
+    const to = from + (cursor.end - cursor.start);
+    if (m.isShared) m.lock(table + T_LOCK);
+    const before = m.words[table + T_COUNT];
+    if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
+    const isEmpty = m.words[table + T_COUNT] === 0;
+    if (m.isShared) m.unlock(table + T_LOCK);
+    if (isEmpty) leafWasEmptied(m, mm, table, to - from === m.entryCount, before > 0, how);
+  }
+}
+
+function leafWasEmptied(
+  m: Machine,
+  mm: number,
+  table: number,
+  isWhole: boolean,
+  isNew: boolean,
+  how: number,
+): void {
+  const byRule = isWhole && (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
+  const hook = m.events.tableEmptied;
+  const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && hook !== null && hook(m, mm, table);
+  if (!byRule && !byHook) return;
+  freeTable(m, mm, table);
+  m.words[mmCounters(m, mm) + C_TABLES_FREED] += 1;
+}
+
+function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: number): void {
+  const w = m.words;
+  const counters = mmCounters(m, mm);
+  const wasFull = uniformKind(m, table) === UNIFORM_RUN;
+  if (wasFull) {
+    const pages = m.loPages;
+    const flags = uniformFlags(m, table);
+    changeRunMappings(m, uniformBase(m, table), pages, -1);
+    w[counters + rssCounter(flags, shmem)] -= pages;
+    uniformBecameEmpty(m, mm, table);
+  }
+  const byRule = (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
+  const hook = m.events.tableEmptied;
+  const byHook = wasFull && (how & ZAP_NO_EVENT) === 0 && hook !== null && hook(m, mm, table);
+  if (!byRule && !byHook) return;
+  freeUniformChildren(m, mm, table);
+  w[counters + C_TABLES_FREED] += 512;
+}
+
+/** Which RSS counter a present page with these flags is in. */
+export function rssCounter(flags: number, shmem: boolean): number {
+  if ((flags & ENTRY_OBJECT) === 0) return C_ANON;
+  return shmem ? C_SHMEM : C_FILE;
+}
+
+function zapLeaf(
+  m: Machine,
+  mm: number,
+  table: number,
+  from: number,
+  to: number,
+  shmem: boolean,
+  how: number,
+): void {
+  const form = m.words[table + T_STATE] & FORM_MASK;
+  if (form === FORM_DENSE) {
+    zapDense(m, mm, table, from, to, shmem, how);
+  } else if (form === FORM_RUN && coversRun(m, table, from, to)) {
+    zapRun(m, mm, table, shmem, how);
+  } else if (form !== FORM_EMPTY) {
+    for (let i = from; i < to; i++) {
+      const flags = entryFlags(m, table, i);
+      if (flags !== ENTRY_NONE && isToZap(flags, how)) {
+        const word = entryWord(m, table, i);
+        removeEntry(m, mm, table, i);
+        releaseEntry(m, mm, flags, word, shmem);
+      }
+    }
+  }
+}
+
+function isToZap(flags: number, how: number): boolean {
+  const kind = flags & KIND_MASK;
+  if (kind === ENTRY_GUARD) return (how & ZAP_KEEP_GUARDS) === 0;
+  return (how & ZAP_OBJECT_ONLY) === 0 || (flags & ENTRY_OBJECT) !== 0;
+}
+
+function coversRun(m: Machine, table: number, from: number, to: number): boolean {
+  const rule = m.words[table + T_RULE];
+  return from <= runLow(rule) && to >= runHigh(rule);
+}
+
+function zapRun(m: Machine, mm: number, table: number, shmem: boolean, how: number): void {
+  const w = m.words;
+  const rule = w[table + T_RULE];
+  const flags = runFlags(rule);
+  if (!isToZap(flags, how)) return;
+  const pages = runHigh(rule) - runLow(rule);
+  changeRunMappings(m, w[table + T_CONTENTS] + runLow(rule), pages, -1);
+  w[mmCounters(m, mm) + rssCounter(flags, shmem)] -= pages;
+  w[table + T_COUNT] = 0;
+  leafBecameEmpty(m, mm, table);
+}
+
+/** The common case, written out: no call per page but the one that frees a frame. */
+function zapDense(
+  m: Machine,
+  mm: number,
+  table: number,
+  from: number,
+  to: number,
+  shmem: boolean,
+  how: number,
+): void {
+  const w = m.words;
+  const bytes = m.bytes;
+  const contents = w[table + T_CONTENTS];
+  const flagBytes = flagsAt(m, contents);
+  let anon = 0;
+  let gone = 0;
+  for (let i = from; i < to; i++) {
+    const flags = bytes[flagBytes + i];
+    if (flags === ENTRY_NONE) continue;
+    if ((flags & KIND_MASK) !== ENTRY_PAGE || (flags & ENTRY_OBJECT) !== 0) {
+      if (!isToZap(flags, how)) continue;
+      bytes[flagBytes + i] = ENTRY_NONE;
+      gone++;
+      releaseEntry(m, mm, flags, w[contents + i], shmem);
+      continue;
+    }
+    if ((how & ZAP_OBJECT_ONLY) !== 0) continue;
+    bytes[flagBytes + i] = ENTRY_NONE;
+    gone++;
+    anon++;
+    const pfn = w[contents + i];
+    const block = blockOf(m, pfn);
+    if (w[block + B_CHUNK] === 0) breakExtent(m, pfn);
+    const rec = w[block + B_CHUNK] + (pfn & (BLOCK_FRAMES - 1)) * FRAME_WORDS;
+    if (m.isShared) {
+      dropMapping(m, pfn);
+      continue;
+    }
+    const count = w[rec + F_MAPCOUNT] - 1;
+    w[rec + F_MAPCOUNT] = count;
+    if (count === 0) freeAnon(m, pfn, rec);
+  }
+  w[mmCounters(m, mm) + C_ANON] -= anon;
+  const count = w[table + T_COUNT] - gone;
+  w[table + T_COUNT] = count;
+  if (count === 0 && gone > 0) leafBecameEmpty(m, mm, table);
+}
+
+/** Gives back what an entry held; the entry itself is gone already. */
+export function releaseEntry(
+  m: Machine,
+  mm: number,
+  flags: number,
+  word: number,
+  shmem: boolean,
+): void {
+  const w = m.words;
+  const counters = mmCounters(m, mm);
+  switch (flags & KIND_MASK) {
+    case ENTRY_PAGE:
+      w[counters + rssCounter(flags, shmem)] -= 1;
+      if ((flags & (ENTRY_DIRTY | ENTRY_OBJECT)) === (ENTRY_DIRTY | ENTRY_OBJECT)) {
+        markFrameDirty(m, word);
+      }
+      dropMapping(m, word);
+      break;
+    case ENTRY_ZERO:
+      w[counters + C_ZERO] -= 1;
+      break;
+    case ENTRY_SWAP:
+      w[counters + C_SWAP] -= 1;
+      swapSlotPut(m, word);
+      break;
+    case ENTRY_SPECIAL:
+      w[counters + C_SPECIAL] -= 1;
+      break;
+    default:
+      break;
+  }
+}
