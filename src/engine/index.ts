@@ -18,4 +18,5 @@ export { OBJECT_FILE, OBJECT_SHMEM, OBJECT_SPECIAL, setObjectSize } from './obje
 export { punchObject, truncateObject } from './objects/truncate.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
+export { type Occupancy, occupancyOf } from './space/occupancy.ts';
 export { Process, System } from './system.ts';

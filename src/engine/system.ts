@@ -11,7 +11,7 @@ import { exitMm } from './space/exit.ts';
 import { forkMm } from './space/fork.ts';
 import { madvise } from './space/madvise.ts';
 import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
-import { MM_USERS, mmCreate } from './space/mm.ts';
+import { MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
 import { mmap, munmap } from './space/mmap.ts';
 import { mprotect } from './space/mprotect.ts';
 import { mremap } from './space/mremap.ts';
@@ -122,6 +122,11 @@ export class Process {
 
   get machine(): Machine {
     return this.#system.machine;
+  }
+
+  /** True once the beginning of the heap is set. */
+  get hasHeap(): boolean {
+    return mmDouble(this.machine, this.mm, MM_START_BRK) > 0;
   }
 
   /** False once the OOM killer or `exit` ended it. */

@@ -131,7 +131,9 @@ function resizeInPlace(m: Machine, mm: number, vma: number, r: Remap): number {
     return error < 0 ? error : r.start;
   }
   const grown = r.newPages - r.oldPages;
-  if (canExpand(m, mm, vma, r, grown)) {
+  // Without MREMAP_FIXED the address is where a recorded call went: it tells that it moved.
+  const isMoveRecorded = r.target !== 0 && r.target !== r.start;
+  if (!isMoveRecorded && canExpand(m, mm, vma, r, grown)) {
     if ((m.words[vma + V_FLAGS] & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, grown)) {
       return -Errno.ENOMEM;
     }
@@ -140,7 +142,8 @@ function resizeInPlace(m: Machine, mm: number, vma: number, r: Remap): number {
     return r.start;
   }
   if ((r.flags & MREMAP_MAYMOVE) === 0) return -Errno.ENOMEM;
-  const target = findGapTopDown(m, mm, r.newPages);
+  const isFree = isMoveRecorded && !isTaken(m, mm, r.target, r.newPages);
+  const target = isFree ? r.target : findGapTopDown(m, mm, r.newPages);
   if (target < 0) return -Errno.ENOMEM;
   return moveArea(m, mm, vma, { ...r, target });
 }

@@ -1,4 +1,5 @@
 export * from './compare.ts';
+export * from './engine-subject.ts';
 export * from './layouts.ts';
 export * from './operations.ts';
 export * from './profiles.ts';

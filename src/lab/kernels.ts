@@ -1,0 +1,88 @@
+import { InputError } from '../base/index.ts';
+import {
+  LINUX_6_1,
+  LINUX_6_18,
+  type Machine,
+  type Mechanism,
+  pteRef,
+  type Rules,
+} from '../engine/index.ts';
+
+/** A kernel: a base, whose rules are data, and mechanisms on top. */
+export interface Kernel {
+  /** As written by the user with aliases resolved: `linux-6.18+pte-ref`. */
+  readonly name: string;
+  readonly rules: Rules;
+  readonly mechanisms: readonly Mechanism[];
+}
+
+export interface BaseInfo {
+  readonly rules: Rules;
+  readonly aliases: readonly string[];
+  readonly title: string;
+}
+
+export const BASES: readonly BaseInfo[] = [
+  { rules: LINUX_6_1, aliases: [], title: 'Linux without PT_RECLAIM: empty tables stay' },
+  {
+    rules: LINUX_6_18,
+    aliases: ['linux'],
+    title: 'Linux with PT_RECLAIM: MADV_DONTNEED over a whole 2 MiB slot frees its table',
+  },
+];
+
+export const MECHANISMS: readonly Mechanism[] = [pteRef];
+
+/** What the main job compares. */
+export const MAIN_KERNELS: readonly string[] = ['linux-6.1', 'linux-6.18', 'linux-6.18+pte-ref'];
+
+/** A kernel by its name, `base[+mechanism…]`. Throws InputError that names what there is. */
+export function parseKernel(text: string): Kernel {
+  const [baseName = '', ...ids] = text.split('+');
+  const base = BASES.find(
+    ({ rules, aliases }) => rules.name === baseName || aliases.includes(baseName),
+  );
+  if (base === undefined) {
+    const known = BASES.flatMap(({ rules, aliases }) => [rules.name, ...aliases]).join(', ');
+    throw new InputError(`kernel '${text}': no base '${baseName}'; there are ${known}`);
+  }
+  const mechanisms = ids.map((id) => mechanismById(text, id));
+  for (const [at, mechanism] of mechanisms.entries()) {
+    for (const other of mechanisms.slice(at + 1)) {
+      if (other === mechanism) throw new InputError(`kernel '${text}': ${other.id} stands twice`);
+      const reason = mechanism.excludes[other.id] ?? other.excludes[mechanism.id];
+      if (reason !== undefined) {
+        throw new InputError(`kernel '${text}': ${mechanism.id} excludes ${other.id}: ${reason}`);
+      }
+    }
+  }
+  return { name: [base.rules.name, ...ids].join('+'), rules: base.rules, mechanisms };
+}
+
+function mechanismById(text: string, id: string): Mechanism {
+  const mechanism = MECHANISMS.find((known) => known.id === id);
+  if (mechanism !== undefined) return mechanism;
+  const known = MECHANISMS.map((m) => m.id).join(', ');
+  throw new InputError(`kernel '${text}': no mechanism '${id}'; there are ${known}`);
+}
+
+/** `all`: every base, and each mechanism alone on every base. */
+export function allKernels(): string[] {
+  const bases = BASES.map(({ rules }) => rules.name);
+  return [...bases, ...bases.flatMap((base) => MECHANISMS.map(({ id }) => `${base}+${id}`))];
+}
+
+/** Kernels of a list of names, `all` included, each once. */
+export function parseKernels(names: readonly string[]): Kernel[] {
+  const kernels = new Map<string, Kernel>();
+  for (const name of names.flatMap((n) => (n === 'all' ? allKernels() : [n]))) {
+    const kernel = parseKernel(name);
+    kernels.set(kernel.name, kernel);
+  }
+  return [...kernels.values()];
+}
+
+/** Puts a kernel's mechanisms onto a machine. */
+export function attachMechanisms(m: Machine, kernel: Kernel): void {
+  for (const mechanism of kernel.mechanisms) mechanism.attach(m);
+}
