@@ -3,10 +3,12 @@ import { Op, type TraceReader } from '../event.ts';
 import { annotateTouches } from './annotate.ts';
 import { EventList, ListReader } from './event-list.ts';
 import { FileNames } from './file-names.ts';
-import { Image, SEEN_ABSENT, SEEN_EXEC, SEEN_READ, SEEN_WRITE, Space } from './image.ts';
+import { SEEN_ABSENT, SEEN_EXEC, SEEN_READ, SEEN_WRITE } from './image.ts';
 import { insertLayouts } from './insert-layouts.ts';
 import { parseMaps } from './maps-file.ts';
 import { MemoryCalls } from './memory-calls.ts';
+import { Notes } from './notes.ts';
+import { Processes } from './processes.ts';
 import { parseStatus, type TimedSample } from './status-file.ts';
 import type {
   DeathRecord,
@@ -54,8 +56,8 @@ export function importTracefs(input: TracefsInput): TraceReader {
   const maps = input.maps === undefined ? [] : parseMaps(input.maps, `${input.name}.maps`);
   const conversion = new Conversion(log, status);
   conversion.run();
-  const { list, files, images, notes } = conversion;
-  const layouts = insertLayouts(list, files, images, conversion.mainPid, maps);
+  const { list, files, processes, notes } = conversion;
+  const layouts = insertLayouts(list, files, processes.images, conversion.mainPid, maps);
   files.settle();
   const unknown = annotateTouches(list);
   if (unknown > 0)
@@ -75,23 +77,10 @@ export function importTracefs(input: TracefsInput): TraceReader {
   );
 }
 
-/** What was left out or guessed, and how often; goes into the header. */
-export class Notes {
-  readonly #counts = new Map<string, number>();
-
-  count(what: string, by = 1): void {
-    this.#counts.set(what, (this.#counts.get(what) ?? 0) + by);
-  }
-
-  lines(): string[] {
-    return [...this.#counts].map(([what, count]) => `${count} ${what}`);
-  }
-}
-
 class Conversion {
   readonly list = new EventList();
   readonly files = new FileNames();
-  readonly images: Image[] = [];
+  readonly processes = new Processes(this.list);
   readonly notes = new Notes();
   readonly counts = { records: 0, faults: 0, touches: 0, calls: 0, samples: 0 };
   mainPid = 0;
@@ -101,8 +90,6 @@ class Conversion {
   readonly #samples: readonly TimedSample[];
   #nextSample = 0;
   readonly #pidByTid = new Map<number, number>();
-  readonly #spaces = new Map<number, Space>();
-  readonly #dead = new Set<number>();
   readonly #calls = new Map<number, EnterRecord>();
   readonly #execsBegun = new Set<number>();
   readonly #memoryCalls: MemoryCalls;
@@ -114,7 +101,7 @@ class Conversion {
     this.#memoryCalls = new MemoryCalls(this.list, this.files);
     this.counts.records = log.length;
     for (const [reason, count] of log.ignored) this.notes.count(reason, count);
-    if (log.lostEvents > 0) this.notes.count('events lost by the ring buffer', log.lostEvents);
+    this.notes.count('events lost by the ring buffer', log.lostEvents);
   }
 
   run(): void {
@@ -131,28 +118,18 @@ class Conversion {
       else this.#death(record);
     }
     this.#emitSamples(Number.POSITIVE_INFINITY);
-    if (this.#calls.size > 0) this.notes.count('calls dropped: no result', this.#calls.size);
+    this.notes.count('calls dropped: no result', this.#calls.size);
   }
 
   #pidOf(tid: number): number {
     return this.#pidByTid.get(tid) ?? tid;
   }
 
-  #spaceOf(pid: number, timeNs: number): Space {
-    let space = this.#spaces.get(pid);
-    if (space === undefined) {
-      const image = new Image(pid, '', timeNs, this.list.length);
-      this.images.push(image);
-      this.#spaces.set(pid, (space = new Space(image)));
-    }
-    return space;
-  }
-
   #emitSamples(untilNs: number): void {
     for (; this.#nextSample < this.#samples.length; this.#nextSample++) {
       const { timeNs, sample } = this.#samples[this.#nextSample] as TimedSample;
       if (timeNs >= untilNs) return;
-      if (!this.#spaces.has(this.mainPid) || this.#dead.has(this.mainPid)) {
+      if (!this.processes.isAlive(this.mainPid)) {
         this.notes.count('samples dropped: the process was not there');
         continue;
       }
@@ -175,7 +152,7 @@ class Conversion {
     this.#maybeBeginExec(index, ip, addr);
     const code = log.errorCode(index);
     const timeNs = log.timeNs(index);
-    const space = this.#spaceOf(pid, timeNs);
+    const space = this.processes.space(pid, timeNs);
     const isWrite = (code & FAULT_WRITE) !== 0;
     const position = this.list.pushTouch(pid, log.tid(index), timeNs, addr, isWrite);
     this.counts.touches++;
@@ -191,7 +168,7 @@ class Conversion {
   }
 
   #whyDropped(pid: number, ip: string, addr: number): string | null {
-    if (this.#dead.has(pid)) return 'the process was exiting';
+    if (this.processes.isDead(pid)) return 'the process was exiting';
     if (GIVES_UP.test(ip)) return `${ip} runs with page faults off; its fallback faults again`;
     return addr >= USER_END ? 'a kernel address' : null;
   }
@@ -200,7 +177,7 @@ class Conversion {
   #maybeBeginExec(index: number, ip: string, addr: number): void {
     const execIndex = this.#facts.execOfSetupFault.get(index);
     if (execIndex === undefined || this.#execsBegun.has(execIndex)) return;
-    const old = this.#spaces.get(this.#pidOf(this.#log.tid(index)));
+    const old = this.processes.knownSpace(this.#pidOf(this.#log.tid(index)));
     // A system call of the old image may have faulted in the same functions.
     const isOfOldImage = !/elf/.test(ip) && old?.mappings.find(addr) !== undefined;
     if (!isOfOldImage) this.#beginExec(execIndex, this.#log.timeNs(index));
@@ -213,11 +190,7 @@ class Conversion {
   #beginExec(execIndex: number, timeNs: number): void {
     const record = this.#log.other(execIndex) as ExecRecord;
     this.#execsBegun.add(execIndex);
-    const pid = this.#pidOf(record.tid);
-    this.list.push({ op: Op.exec, pid, tid: record.tid, timeNs, extra: { file: record.file } });
-    const image = new Image(pid, record.file, timeNs, this.list.length);
-    this.images.push(image);
-    this.#spaces.set(pid, new Space(image));
+    this.processes.exec(this.#pidOf(record.tid), record.file, record.tid, timeNs);
   }
 
   #enter(record: EnterRecord): void {
@@ -235,11 +208,11 @@ class Conversion {
     this.#calls.delete(record.tid);
     if (isNewTask) return;
     const pid = this.#pidOf(record.tid);
-    if (this.#dead.has(pid)) {
+    if (this.processes.isDead(pid)) {
       this.notes.count('calls dropped: the process had exited');
       return;
     }
-    const space = this.#spaceOf(pid, record.timeNs);
+    const space = this.processes.space(pid, record.timeNs);
     const { tid, timeNs, result, errno, call } = record;
     const isKnown = this.#memoryCalls.add(
       { pid, tid, timeNs, call, args: enter.args, result, errno },
@@ -256,33 +229,15 @@ class Conversion {
       this.#pidByTid.set(record.child, pid);
       return;
     }
-    const parent = this.#spaceOf(pid, record.timeNs);
-    if (this.#spaces.has(record.child)) this.#endProcess(record.child, record.child, record.timeNs);
     this.#pidByTid.set(record.child, record.child);
-    this.#dead.delete(record.child);
-    const isVfork = kind === 'vfork';
-    this.#spaces.set(record.child, isVfork ? parent : new Space(parent.image, parent));
-    if (!isVfork && parent.image.firstFork < 0) parent.image.firstFork = this.list.length;
-    this.list.push({
-      op: Op.fork,
-      pid,
-      tid: record.tid,
-      timeNs: record.timeNs,
-      child: record.child,
-      flags: isVfork ? 1 : 0,
-    });
+    this.processes.fork(pid, record.child, kind === 'vfork', record.tid, record.timeNs);
   }
 
   #death(record: DeathRecord): void {
     const pid = this.#pidOf(record.tid);
-    if (record.isGroupDead ?? record.tid === pid) this.#endProcess(pid, record.tid, record.timeNs);
-  }
-
-  #endProcess(pid: number, tid: number, timeNs: number): void {
-    if (this.#dead.has(pid)) return;
-    this.#spaceOf(pid, timeNs);
-    this.list.push({ op: Op.exit, pid, tid, timeNs });
-    this.#spaces.delete(pid);
-    this.#dead.add(pid);
+    if (!(record.isGroupDead ?? record.tid === pid)) return;
+    // A process that only ends in the recording was there all the same.
+    if (!this.processes.isDead(pid)) this.processes.space(pid, record.timeNs);
+    this.processes.exit(pid, record.tid, record.timeNs);
   }
 }

@@ -1,0 +1,12 @@
+/** What an importer left out or guessed, and how often; goes into the header. */
+export class Notes {
+  readonly #counts = new Map<string, number>();
+
+  count(what: string, by = 1): void {
+    if (by > 0) this.#counts.set(what, (this.#counts.get(what) ?? 0) + by);
+  }
+
+  lines(): string[] {
+    return [...this.#counts].map(([what, count]) => `${count} ${what}`);
+  }
+}
