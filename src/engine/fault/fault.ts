@@ -49,7 +49,7 @@ import {
 } from '../tables/table.ts';
 import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { copyOnWrite } from './cow.ts';
-import { faultOnObject } from './object-fault.ts';
+import { faultOnObject, isBeyondObject, refuseBeyondObject } from './object-fault.ts';
 import { swapIn } from './swap-in.ts';
 
 /**
@@ -94,6 +94,9 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   if (m.walkOwner !== mm || m.walkHi !== hi || m.walkSlot !== slot) {
     leaf = findLeaf(m, mm, hi, lo);
     if (leaf === 0) {
+      if (w[vma + V_OBJECT] !== 0 && isBeyondObject(m, vma, page)) {
+        return refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
+      }
       leaf = ensureTable(m, mm, 0, hi, lo);
       if (leaf === 0) return FAULT_OOM;
     }

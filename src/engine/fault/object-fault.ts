@@ -51,8 +51,11 @@ export function faultOnObject(
     w[mmCounters(m, mm) + C_FAULTS] += 1;
     return FAULT_DONE;
   }
-  const page = hi * m.loPages + lo - vmaStart(m, vma) + vmaPgoff(m, vma);
-  if (page >= objectPages(m, object)) return FAULT_SIGBUS;
+  const address = hi * m.loPages + lo;
+  if (isBeyondObject(m, vma, address)) {
+    return refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
+  }
+  const page = address - vmaStart(m, vma) + vmaPgoff(m, vma);
   w[mmCounters(m, mm) + C_FAULTS] += 1;
   if (isWrite && (w[vma + V_FLAGS] & VM_SHARED) === 0) {
     return copyObjectPage(m, mm, vma, object, page, hi, lo);
@@ -67,6 +70,30 @@ export function faultOnObject(
   if (table === 0) return FAULT_OOM;
   mapObjectPage(m, mm, vma, object, table, index, pfn, isWrite);
   return FAULT_DONE;
+}
+
+/** True for a page of the mapping that lies beyond the object's end: SIGBUS. */
+export function isBeyondObject(m: Machine, vma: number, page: number): boolean {
+  const object = m.words[vma + V_OBJECT];
+  if (objectType(m, object) === OBJECT_SPECIAL) return false;
+  return page - vmaStart(m, vma) + vmaPgoff(m, vma) >= objectPages(m, object);
+}
+
+/**
+ * The page is asked for before there is a PTE table, so a refused fault leaves the upper ones only;
+ * but a write to a private mapping has got its anon_vma by then (do_cow_fault).
+ */
+export function refuseBeyondObject(
+  m: Machine,
+  mm: number,
+  vma: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const isPrivate = (m.words[vma + V_FLAGS] & VM_SHARED) === 0;
+  if (isWrite && isPrivate && m.words[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
+  return ensureTable(m, mm, 1, hi, lo) === 0 ? FAULT_OOM : FAULT_SIGBUS;
 }
 
 /** Puts an object's page into an empty entry (set_pte_range). */

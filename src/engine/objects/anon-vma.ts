@@ -1,6 +1,6 @@
 import { arenaAllocZeroed, arenaFree, CLASS_8 } from '../arena.ts';
 import type { Machine } from '../machine.ts';
-import { VM_ACCESS_FLAGS } from '../space/vm-flags.ts';
+import { VM_ACCESS_FLAGS, VM_MAYBE_GUARD } from '../space/vm-flags.ts';
 import {
   V_ANON_VMA,
   V_AVC,
@@ -76,7 +76,7 @@ function areCompatible(m: Machine, a: number, b: number): boolean {
   return (
     vmaEnd(m, a) === vmaStart(m, b) &&
     w[a + V_OBJECT] === w[b + V_OBJECT] &&
-    ((w[a + V_FLAGS] ^ w[b + V_FLAGS]) & ~VM_ACCESS_FLAGS) === 0 &&
+    ((w[a + V_FLAGS] ^ w[b + V_FLAGS]) & ~(VM_ACCESS_FLAGS | VM_MAYBE_GUARD)) === 0 &&
     vmaPgoff(m, b) === vmaPgoff(m, a) + vmaStart(m, b) - vmaStart(m, a)
   );
 }

@@ -18,7 +18,7 @@ import { OWNER_ROOT } from '../tables/owner.ts';
 import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/table.ts';
 import { UNIFORM_RUN, uniformBase, uniformBecameEmpty, uniformKind } from '../tables/uniform.ts';
 import { freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
-import { ZAP_OBJECT_ONLY, zapRange } from '../tables/zap.ts';
+import { ZAP_KEEP_GUARDS, ZAP_OBJECT_ONLY, zapRange } from '../tables/zap.ts';
 import {
   freeObjectFrame,
   O_PAGES,
@@ -40,7 +40,7 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
   const old = Math.ceil(objectSize(m, object) / 4096);
   setObjectSize(m, object, sizeBytes);
   if (from >= old) return;
-  unmapObjectRange(m, object, from, 2 ** 45, 0);
+  unmapObjectRange(m, object, from, 2 ** 45, ZAP_KEEP_GUARDS);
   dropObjectPages(m, object, from, 2 ** 45);
 }
 
@@ -49,7 +49,7 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
  * but not private copies.
  */
 export function punchObject(m: Machine, object: number, start: number, end: number): void {
-  unmapObjectRange(m, object, start, end, ZAP_OBJECT_ONLY);
+  unmapObjectRange(m, object, start, end, ZAP_OBJECT_ONLY | ZAP_KEEP_GUARDS);
   dropObjectPages(m, object, start, end);
 }
 

@@ -5,6 +5,7 @@ import {
   F_STATE,
   FRAME_DIRTY,
   FRAME_LAZYFREE,
+  FRAME_UNEVICTABLE,
   TYPE_ANON,
   TYPE_MASK,
 } from '../frames/frame-record.ts';
@@ -26,19 +27,22 @@ import { rssCounter } from '../tables/zap.ts';
 /**
  * Takes one page out of memory (shrink_folio_list for a page that is to go): anonymous pages and
  * shared memory to swap, a file's pages out of its cache, pages given up by MADV_FREE into nothing.
- * Frees the frame and returns true, or changes nothing: the page is locked, or swap is full.
+ * Frees the frame and returns true; false if the page must stay: it is locked, or swap is full.
  *
  * `busyTable`: a table that the caller goes through; it stays even if it becomes empty.
  */
 export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number): boolean {
   const w = m.words;
-  if (isLocked(m, pfn)) return false;
+  if ((w[rec + F_STATE] & FRAME_UNEVICTABLE) !== 0 || isLocked(m, pfn)) return false;
   const isAnon = (w[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
   if (!isAnon) return pageOutObject(m, pfn, rec, busyTable);
-  if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0 && !wasWrittenSince(m, pfn)) {
-    unmapEverywhere(m, pfn, rec, 0, busyTable);
-    freeAnon(m, pfn, rec);
-    return true;
+  if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0) {
+    if (!wasWrittenSince(m, pfn)) {
+      unmapEverywhere(m, pfn, rec, 0, busyTable);
+      freeAnon(m, pfn, rec);
+      return true;
+    }
+    w[rec + F_STATE] &= ~FRAME_LAZYFREE;
   }
   const slot = swapSlotAlloc(m);
   if (slot === 0) return false;
@@ -51,15 +55,17 @@ function pageOutObject(m: Machine, pfn: number, rec: number, busyTable: number):
   const w = m.words;
   const object = w[rec + F_MAPPING];
   const shmem = isShmem(m, object);
-  const slot = shmem ? swapSlotAlloc(m) : 0;
-  if (shmem && slot === 0) return false;
   unmapEverywhere(m, pfn, rec, 0, busyTable);
+  // Shared memory that was never written is zeros: it needs no slot. Written pages without one stay,
+  // unmapped.
+  const slot = shmem && (w[rec + F_STATE] & FRAME_DIRTY) !== 0 ? swapSlotAlloc(m) : 0;
+  if (shmem && slot === 0 && (w[rec + F_STATE] & FRAME_DIRTY) !== 0) return false;
   // Index pages are 32 bits in the record: objects beyond 16 TiB are not reclaimed page by page.
   const page = w[rec + F_INDEX] >>> 0;
   const hi = Math.floor(page / m.loPages);
   const lo = page - hi * m.loPages;
   const leaf = findLeaf(m, object, hi, lo);
-  if (shmem) {
+  if (slot !== 0) {
     changeEntry(m, leaf, lo & m.mask, ENTRY_SWAP, slot);
     swapSlotGet(m, slot);
     w[object + O_SWAPPED] += 1;

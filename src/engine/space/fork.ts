@@ -7,6 +7,7 @@ import { MM_BRK, MM_MMAP_BASE, MM_START_BRK, mmCreate, mmDouble, setMmDouble } f
 import {
   VM_DONTCOPY,
   VM_LOCKED_MASK,
+  VM_MAYBE_GUARD,
   VM_MAYWRITE,
   VM_MIXEDMAP,
   VM_PFNMAP,
@@ -61,5 +62,7 @@ function copyArea(m: Machine, parent: number, child: number, vma: number): boole
 
 /** vma_needs_copy: what can be faulted in again from an object is not copied. */
 function needsCopy(m: Machine, vma: number, flags: number): boolean {
-  return (flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0 || m.words[vma + V_ANON_VMA] !== 0;
+  return (
+    (flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD)) !== 0 || m.words[vma + V_ANON_VMA] !== 0
+  );
 }

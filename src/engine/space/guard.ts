@@ -6,7 +6,7 @@ import { addEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
 import { T_COUNT } from '../tables/table.ts';
 import { ensureTable, freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
 import { ZAP_KEEP_GUARDS, zapRange } from '../tables/zap.ts';
-import { VM_DONTEXPAND, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
+import { VM_DONTEXPAND, VM_LOCKED, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_OBJECT } from './vma.ts';
 
 /**
@@ -26,8 +26,9 @@ export function installGuards(
 ): number {
   const w = m.words;
   if (!isAllowed(m, vma, VM_SPECIAL | VM_LOCKED)) return -Errno.EINVAL;
-  // With markers the tables are no longer empty: fork must copy them, so there must be an anon_vma.
-  if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
+  // With markers the tables are no longer empty: fork must copy them.
+  w[vma + V_FLAGS] |= VM_MAYBE_GUARD;
+  if (w[vma + V_OBJECT] === 0 && w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
   zapRange(m, mm, vma, start, end, ZAP_KEEP_GUARDS);
   for (let page = start; page < end; ) {
     const hi = Math.floor(page / m.loPages);

@@ -2,7 +2,7 @@ import type { Machine } from '../machine.ts';
 import { anonVmaClone, hadUncowedParents, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma, unlinkObjectVma } from '../objects/object.ts';
 import { MM_VMA_COUNT } from './mm.ts';
-import { VM_DONTEXPAND, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
+import { VM_DONTEXPAND, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import {
   findVmaIndex,
   V_ANON_VMA,
@@ -98,7 +98,8 @@ function anonVmasFit(m: Machine, target: number, p: Proposal): boolean {
 }
 
 function isLike(m: Machine, vma: number, p: Proposal): boolean {
-  return m.words[vma + V_FLAGS] === p.flags && m.words[vma + V_OBJECT] === p.object;
+  const differing = (m.words[vma + V_FLAGS] ^ p.flags) & ~VM_MAYBE_GUARD;
+  return differing === 0 && m.words[vma + V_OBJECT] === p.object;
 }
 
 /** Offsets matter only where they mean something: every area has one, so always. */
@@ -137,6 +138,11 @@ function adoptAnonVma(m: Machine, dst: number, src: number): void {
   anonVmaClone(m, dst, src);
 }
 
+/** Sticky flags of whatever is merged into `target` stay. */
+function keepSticky(m: Machine, target: number, ...flags: readonly number[]): void {
+  for (const more of flags) m.words[target + V_FLAGS] |= more & VM_MAYBE_GUARD;
+}
+
 /**
  * Lets neighbours grow over a new range, which no area covers (vma_merge_new_range). Returns the
  * area that now holds the range, or 0: the caller makes one. `isExpandOnly`: only the area below
@@ -163,6 +169,7 @@ export function mergeNewRange(
   const right = !isExpandOnly && canMergeRight(m, left, next, p) ? next : 0;
   if (left === 0 && right === 0) return 0;
   const target = left !== 0 ? left : right;
+  keepSticky(m, target, flags, right === 0 ? 0 : m.words[right + V_FLAGS]);
   if (left !== 0 && right !== 0) {
     const newEnd = vmaEnd(m, right);
     adoptAnonVma(m, left, right);
@@ -225,6 +232,8 @@ function mergeExistingRange(
   const next = isAtEnd ? vmaAt(m, mm, at + 1) : 0;
   const left = canMergeLeft(m, prev, p) ? prev : 0;
   const right = canMergeRight(m, left, next, p) ? next : 0;
+  if (left === 0 && right === 0) return 0;
+  keepSticky(m, left !== 0 ? left : right, w[vma + V_FLAGS], right === 0 ? 0 : w[right + V_FLAGS]);
   if (left !== 0 && right !== 0) {
     const newEnd = vmaEnd(m, right);
     adoptAnonVma(m, left, w[right + V_ANON_VMA] !== 0 ? right : vma);
@@ -240,12 +249,9 @@ function mergeExistingRange(
     vmaSetRange(m, left, vmaStart(m, left), end, vmaPgoff(m, left));
     return left;
   }
-  if (right !== 0) {
-    adoptAnonVma(m, right, vma);
-    if (isAtStart) deleteVma(m, vma);
-    else vmaSetRange(m, vma, vmaStart(m, vma), start, vmaPgoff(m, vma));
-    vmaSetRange(m, right, start, vmaEnd(m, right), pgoff);
-    return right;
-  }
-  return 0;
+  adoptAnonVma(m, right, vma);
+  if (isAtStart) deleteVma(m, vma);
+  else vmaSetRange(m, vma, vmaStart(m, vma), start, vmaPgoff(m, vma));
+  vmaSetRange(m, right, start, vmaEnd(m, right), pgoff);
+  return right;
 }

@@ -1,5 +1,11 @@
 import { Errno, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../../base/index.ts';
+import { F_STATE, FRAME_UNEVICTABLE } from '../frames/frame-record.ts';
+import { ensureRecord } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
+import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
+import { entryFlags, entryWord } from '../tables/leaf.ts';
+import { T_COUNT } from '../tables/table.ts';
+import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { modifyVma } from './merge.ts';
 import { MM_DEF_FLAGS, MM_LOCKED_VM } from './mm.ts';
 import { populateRange } from './populate.ts';
@@ -89,5 +95,36 @@ function lockPiece(
   const isLocked = (lock & VM_LOCKED) !== 0;
   if (isLocked && !wasLocked) m.doubles[(mm + MM_LOCKED_VM) >> 1] += pages;
   if (!isLocked && wasLocked) m.doubles[(mm + MM_LOCKED_VM) >> 1] -= pages;
+  if (!isLocked) setUnevictable(m, mm, start, end, false);
   return 0;
+}
+
+/**
+ * MREMAP_DONTUNMAP takes the lock off what stays of the old area, but not off its pages: they stay
+ * where they are until munlock (dontunmap_complete clears only the flags).
+ */
+export function pinLockedPages(m: Machine, mm: number, vma: number): void {
+  setUnevictable(m, mm, vmaStart(m, vma), vmaEnd(m, vma), true);
+}
+
+const cursor = new LeafCursor();
+
+function setUnevictable(
+  m: Machine,
+  mm: number,
+  start: number,
+  end: number,
+  isPinned: boolean,
+): void {
+  const w = m.words;
+  cursor.begin(mm, start, end);
+  for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
+    if (!isLeaf(m, table) || w[table + T_COUNT] === 0) continue;
+    const first = cursor.start % m.entryCount;
+    for (let i = first; i < first + (cursor.end - cursor.start); i++) {
+      if ((entryFlags(m, table, i) & KIND_MASK) !== ENTRY_PAGE) continue;
+      const at = ensureRecord(m, entryWord(m, table, i)) + F_STATE;
+      w[at] = isPinned ? w[at] | FRAME_UNEVICTABLE : w[at] & ~FRAME_UNEVICTABLE;
+    }
+  }
 }

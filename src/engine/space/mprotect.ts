@@ -2,9 +2,11 @@ import { Errno } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
 import { modifyVma } from './merge.ts';
 import { hasMemoryFor } from './mmap.ts';
+import { populateRange } from './populate.ts';
 import {
   VM_ACCESS_FLAGS,
   VM_ACCOUNT,
+  VM_LOCKED,
   VM_NORESERVE,
   VM_SHARED,
   VM_WRITE,
@@ -32,7 +34,7 @@ export function mprotect(m: Machine, mm: number, addr: number, len: number, prot
     vma = findVma(m, mm, at);
     if (vma === 0 || vmaStart(m, vma) > at) return -Errno.ENOMEM;
     const to = Math.min(end, vmaEnd(m, vma));
-    const error = protectPiece(m, vma, at, to, vmFlagsOfProt(prot));
+    const error = protectPiece(m, mm, vma, at, to, vmFlagsOfProt(prot));
     if (error < 0) return error;
     at = to;
   }
@@ -40,7 +42,14 @@ export function mprotect(m: Machine, mm: number, addr: number, len: number, prot
 }
 
 /** mprotect_fixup: one piece of one area. */
-function protectPiece(m: Machine, vma: number, start: number, end: number, rights: number): number {
+function protectPiece(
+  m: Machine,
+  mm: number,
+  vma: number,
+  start: number,
+  end: number,
+  rights: number,
+): number {
   const old = m.words[vma + V_FLAGS];
   let flags = (old & ~VM_ACCESS_FLAGS) | rights;
   // The VM_MAY* bits stand four places higher.
@@ -58,5 +67,9 @@ function protectPiece(m: Machine, vma: number, start: number, end: number, right
   ) {
     flags &= ~VM_ACCOUNT;
   }
-  return modifyVma(m, vma, start, end, flags) === 0 ? -Errno.ENOMEM : 0;
+  if (modifyVma(m, vma, start, end, flags) === 0) return -Errno.ENOMEM;
+  // Locked private memory that becomes writable is copied now, not at the first write.
+  const isLockedOnly = (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED;
+  if (isLockedOnly && (flags & VM_WRITE) !== 0) populateRange(m, mm, start, end, true);
+  return 0;
 }

@@ -4,6 +4,7 @@ import { anonVmaClone, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma } from '../objects/object.ts';
 import { moveTables } from '../tables/move.ts';
 import { mergeNewRange } from './merge.ts';
+import { pinLockedPages } from './mlock.ts';
 import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
 import { findGapTopDown, hasMemoryFor } from './mmap.ts';
 import { unmapRange } from './munmap.ts';
@@ -246,7 +247,8 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   if ((flags & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, charged)) return -Errno.ENOMEM;
   const copied = copyArea(m, mm, vma, r);
   const source = vmaLookup(m, mm, r.start);
-  if (!moveTables(m, mm, r.start, r.target, r.oldPages)) {
+  const below = realignedBy(m, mm, source, copied, r);
+  if (!moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below)) {
     // As the kernel: what was moved goes back, the new area goes.
     moveTables(m, mm, r.target, r.start, r.oldPages);
     unmapRange(m, mm, r.target, r.target + r.newPages);
@@ -258,7 +260,8 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
     if ((w[source + V_FLAGS] & VM_LOCKED) !== 0) {
       m.doubles[(mm + MM_LOCKED_VM) >> 1] -= r.oldPages;
     }
-    w[source + V_FLAGS] &= ~(VM_LOCKED_MASK | VM_ACCOUNT);
+    if ((w[source + V_FLAGS] & VM_LOCKED) !== 0) pinLockedPages(m, mm, source);
+    w[source + V_FLAGS] &= ~VM_LOCKED_MASK;
     if (source !== copied && isWhole && w[source + V_AVC] !== 0) unlinkAnonVmas(m, source);
   } else if (r.oldPages > 0) {
     unmapRange(m, mm, r.start, r.start + r.oldPages);
@@ -266,6 +269,22 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   const made = vmaLookup(m, mm, r.target);
   if (made !== 0) populateGrown(m, mm, made, r.target, r);
   return r.target;
+}
+
+/**
+ * How far down the move begins, so that the first slot moves as a whole table too
+ * (try_realign_addr): both areas begin there, at the same place of a slot, with nothing below them
+ * in it, and the range reaches the slot's end.
+ */
+function realignedBy(m: Machine, mm: number, source: number, target: number, r: Remap): number {
+  const offset = r.start % m.entryCount;
+  if (offset !== r.target % m.entryCount || r.oldPages < m.entryCount - offset) return 0;
+  if (vmaStart(m, source) !== r.start || vmaStart(m, target) !== r.target) return 0;
+  const isFree = (page: number): boolean => {
+    const vma = findVma(m, mm, page - offset);
+    return vma === 0 || vmaStart(m, vma) >= page;
+  };
+  return isFree(r.start) && isFree(r.target) ? offset : 0;
 }
 
 /**

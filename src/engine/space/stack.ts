@@ -1,4 +1,5 @@
 import type { Machine } from '../machine.ts';
+import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN } from './vm-flags.ts';
 import {
   V_FLAGS,
@@ -24,6 +25,8 @@ export function expandStack(m: Machine, vma: number, page: number): boolean {
     const flags = m.words[prev + V_FLAGS];
     if ((flags & VM_GROWSDOWN) === 0 && (flags & VM_ACCESS_FLAGS) !== 0) return false;
   }
+  // From here on the area has an anon_vma, whatever comes of it.
+  anonVmaPrepare(m, vma);
   const end = vmaEnd(m, vma);
   if (end - page > STACK_LIMIT_PAGES) return false;
   const grown = vmaStart(m, vma) - page;
