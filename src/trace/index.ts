@@ -8,6 +8,8 @@ export { BinaryReader } from './binary/binary-reader.ts';
 export { BinaryWriter } from './binary/binary-writer.ts';
 export { checkEvent } from './check-event.ts';
 export * from './event.ts';
+export { importPerfScript, type PerfScriptInput } from './importers/perf-script.ts';
+export { importStrace, type StraceInput } from './importers/strace.ts';
 export { importTracefs, type TracefsInput } from './importers/tracefs.ts';
 export { LifeCheck } from './life-check.ts';
 export { copyTrace, openTrace, writerFor } from './open.ts';

@@ -15,7 +15,7 @@ export interface MemoryCall {
   /** By the kernel's names of its parameters. */
   args: Readonly<Record<string, number>>;
   result: number;
-  /** 0, or the positive error number. */
+  /** 0, or the positive error number, or -1 for an error that has no number here. */
   errno: number;
   /** Name of the mapped file where the recorder knew it. */
   file?: string;
@@ -39,7 +39,7 @@ export class MemoryCalls {
   add(call: MemoryCall, space: Space): boolean {
     const { pid, tid, timeNs, errno } = call;
     const outcome = errno === 0 ? Outcome.ok : Outcome.failed;
-    const base: Base = { pid, tid, timeNs, outcome, errno };
+    const base: Base = { pid, tid, timeNs, outcome, errno: Math.max(0, errno) };
     const arg = (...names: string[]): number => {
       for (const name of names) if (call.args[name] !== undefined) return call.args[name];
       return 0;
