@@ -5,6 +5,7 @@ import { Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
 /** Linux never gives a higher process number (PID_MAX_LIMIT, include/linux/threads.h). */
 export const PID_LIMIT = 2 ** 22;
 
+const ADDRESS_LIMIT = 2 ** 64;
 const LENGTH_LIMIT = 2 ** 64;
 
 /**
@@ -12,7 +13,7 @@ const LENGTH_LIMIT = 2 ** 64;
  * A call that the kernel refused (`ok:false`) may carry any address and length: that may be why.
  */
 export function checkEvent(event: TraceEvent): string | null {
-  return checkIds(event) ?? checkOutcome(event) ?? checkArguments(event);
+  return checkIds(event) ?? checkOutcome(event) ?? checkAddresses(event) ?? checkArguments(event);
 }
 
 function checkIds(event: TraceEvent): string | null {
@@ -32,6 +33,11 @@ function badId(key: string, value: number): string {
 function checkOutcome(event: TraceEvent): string | null {
   if (event.errno === 0 || event.outcome === Outcome.failed) return null;
   return 'an errno without ok:false; say "ok":false or leave errno out';
+}
+
+function checkAddresses({ addr, newAddr }: TraceEvent): string | null {
+  if (addr >= 0 && addr < ADDRESS_LIMIT && newAddr >= 0 && newAddr < ADDRESS_LIMIT) return null;
+  return `address ${addr >= 0 && addr < ADDRESS_LIMIT ? newAddr : addr} has not 64 bits; give one from 0 to 2^64`;
 }
 
 function checkArguments(event: TraceEvent): string | null {

@@ -1,11 +1,15 @@
+import { InputError } from '../../base/index.ts';
+import { checkEvent } from '../check-event.ts';
 import {
   emptyEvent,
+  OP_NAMES,
   Op,
   type Outcome,
   type TraceEvent,
   type TraceHeader,
   type TraceReader,
 } from '../event.ts';
+import { LifeCheck } from '../life-check.ts';
 import { resetEvent } from '../record.ts';
 
 const COLUMNS = 5;
@@ -105,13 +109,20 @@ export class EventList {
   }
 }
 
-/** Gives an importer's events as a trace. */
+/**
+ * Gives an importer's events as a trace. Throws InputError for one that no trace may have: then the
+ * recording contradicts itself.
+ */
 export class ListReader implements TraceReader {
   readonly header: TraceHeader;
+  readonly #name: string;
+  readonly #life = new LifeCheck('event');
   readonly #entries: Iterator<{ event: TraceEvent }>;
   #line = 0;
 
-  constructor(header: TraceHeader, list: EventList) {
+  /** `name` is the recording's, for messages. */
+  constructor(name: string, header: TraceHeader, list: EventList) {
+    this.#name = name;
     this.header = header;
     this.#entries = list.entries()[Symbol.iterator]();
   }
@@ -119,7 +130,14 @@ export class ListReader implements TraceReader {
   next(): TraceEvent | null {
     const { done, value } = this.#entries.next();
     if (done) return null;
-    value.event.line = ++this.#line;
-    return value.event;
+    const event = value.event;
+    event.line = ++this.#line;
+    const problem = checkEvent(event) ?? this.#life.check(event);
+    if (problem !== null) {
+      throw new InputError(
+        `${this.#name}: event ${event.line} (${OP_NAMES[event.op]}): ${problem}`,
+      );
+    }
+    return event;
   }
 }

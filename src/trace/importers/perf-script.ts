@@ -49,6 +49,7 @@ export function importPerfScript(input: PerfScriptInput): TraceReader {
   }
   const layouts = conversion.finish();
   return new ListReader(
+    input.name,
     {
       pagelab: 1,
       source: `perf recording ${input.name}: mappings and writes are guessed`,

@@ -63,6 +63,7 @@ export function importStrace(input: StraceInput): TraceReader {
   notes.say('strace sees no page faults, so nothing is touched');
   notes.say('what exec mapped is known only as far as recorded calls act on it');
   return new ListReader(
+    input.name,
     {
       pagelab: 1,
       source: `strace recording ${input.name}`,

@@ -110,9 +110,8 @@ function faultRecord(head: RecordHead, match: RegExpExecArray): FaultRecord {
 function parseArgs(text: string): Record<string, number> {
   const args: Record<string, number> = {};
   for (const part of text.split(', ')) {
-    const colon = part.indexOf(': ');
-    if (colon < 0) continue;
-    args[part.slice(0, colon)] = addressFromHex(part.slice(colon + 2).replace(/^0x/, ''));
+    const argument = /^(\w+): (?:0x)?([0-9a-f]{1,16})$/.exec(part);
+    if (argument !== null) args[argument[1] as string] = addressFromHex(argument[2] as string);
   }
   return args;
 }

@@ -63,6 +63,7 @@ export function importTracefs(input: TracefsInput): TraceReader {
   if (unknown > 0)
     notes.count('touches whose outcome is not known (no mapping allows them)', unknown);
   return new ListReader(
+    input.name,
     {
       pagelab: 1,
       source: `tracefs recording ${input.name}`,
