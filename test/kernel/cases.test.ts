@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KernelSubject } from '../../src/host/index.ts';
-import { CASES } from '../oracle/cases.ts';
+import { CASES, NO_SWAP_CASES } from '../oracle/cases.ts';
 import { checkCase } from '../oracle/script.ts';
-import { skipReason } from './needs-kernel.ts';
+import { hasSwap, skipReason } from './needs-kernel.ts';
 
 const skip = skipReason();
 
-for (const oracleCase of CASES) {
+for (const oracleCase of hasSwap() ? CASES : [...CASES, ...NO_SWAP_CASES]) {
   test(`kernel, rule ${oracleCase.rule}: ${oracleCase.script}`, { skip }, () => {
     const kernel = new KernelSubject();
     try {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   customProfile,
@@ -9,17 +8,13 @@ import {
   type Profile,
 } from '../../src/lab/validate/index.ts';
 import { describeResult, runCampaign } from './differential.ts';
-import { skipReason } from './needs-kernel.ts';
+import { hasSwap, skipReason } from './needs-kernel.ts';
 
 const skip = skipReason();
 const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
 const OPS = 1500;
 
 /** With swap, pageout does more than the model knows. */
-function hasSwap(): boolean {
-  return readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1;
-}
-
 function withoutPageout(): Profile {
   return customProfile(FEATURES.filter((feature) => feature !== 'pageout'));
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { whyNoPuppet } from '../../src/host/index.ts';
 
@@ -13,4 +14,9 @@ export function skipReason(): string | false {
     return `the rules are those of Linux ${MAJOR}.${MINOR}; this is ${release()}`;
   }
   return whyNoPuppet() ?? false;
+}
+
+export function hasSwap(): boolean {
+  if (process.platform !== 'linux') return false;
+  return readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1;
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CASES } from './cases.ts';
+import { CASES, NO_SWAP_CASES } from './cases.ts';
 import { Model } from './model.ts';
 import { checkCase } from './script.ts';
 
-for (const oracleCase of CASES) {
+for (const oracleCase of [...CASES, ...NO_SWAP_CASES]) {
   test(`model, rule ${oracleCase.rule}: ${oracleCase.script}`, () => {
     assert.deepEqual(checkCase(oracleCase, new Model()), []);
   });

@@ -1,4 +1,8 @@
-import type { OracleCase } from './script.ts';
+import { MORE_CASES } from './more-cases.ts';
+
+export { NO_SWAP_CASES } from './more-cases.ts';
+
+import { group, type OracleCase } from './script.ts';
 
 /**
  * Single traces with what the kernel answered and counted (Linux 6.18), by rule of docs/validate.md.
@@ -133,8 +137,5 @@ export const CASES: readonly OracleCase[] = [
     'mmap 0.0.0 4; munmap 0.0.0+1 4 => EINVAL; mprotect 0.0.0+1 4 r => EINVAL; dontneed 0.0.0+1 0 => EINVAL',
     'mmap 0.0.0 4; munmap 0.0.0 1B => ok; V 0.0.1-0.4 rw; mmap 0.0.0 0 => EINVAL',
   ]),
+  ...MORE_CASES,
 ];
-
-function group(rule: string, scripts: readonly string[]): OracleCase[] {
-  return scripts.map((script) => ({ rule, script: script.replace(/\s+/g, ' ') }));
-}

@@ -40,6 +40,11 @@ export interface OracleCase {
   readonly isHuge?: boolean;
 }
 
+/** Cases of one rule. */
+export function group(rule: string, scripts: readonly string[]): OracleCase[] {
+  return scripts.map((script) => ({ rule, script: script.replace(/\s+/g, ' ') }));
+}
+
 const PAGE = 4096;
 const BASE_ADDR = 0x100000000000;
 const GIB = 2 ** 30;
@@ -71,6 +76,28 @@ export function checkCase(oracleCase: OracleCase, subject: Subject): string[] {
     for (const difference of observed(subject, pid, expected)) wrong(difference);
   }
   return problems;
+}
+
+/** What a subject answers and counts after each statement of a script, one line each: for finding rules. */
+export function traceCase(script: string, subject: Subject): string[] {
+  const lines: string[] = [];
+  let childCount = 0;
+  const live = new Set([1]);
+  for (const text of script.split(';')) {
+    const { event } = parseStatement(text.trim());
+    if (event === null) continue;
+    if (event.op === Op.fork) live.add((event.child = 2 + childCount++));
+    let line = `${text.trim()} => ${outcomeText(subject.apply(event))}`;
+    if (event.op === Op.exit) live.delete(event.pid);
+    for (const pid of live) {
+      const seen = subject.observe(pid, ALL);
+      line += ` | ${pid}: ${seen.vmPteKiB}/${seen.present[0]} guards=${seen.swapped[0]}`;
+      line += ` anon=${seen.rssAnonKiB} shmem=${seen.rssShmemKiB} V `;
+      line += seen.vmas.map((row) => rangeText(row[0], row[1], row[2])).join(', ');
+    }
+    lines.push(line);
+  }
+  return lines;
 }
 
 interface Expected {
