@@ -5,6 +5,9 @@ import { Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
 /** Linux never gives a higher process number (PID_MAX_LIMIT, include/linux/threads.h). */
 export const PID_LIMIT = 2 ** 22;
 
+/** MAX_ERRNO, include/linux/err.h. */
+const ERRNO_LIMIT = 4095;
+
 const ADDRESS_LIMIT = 2 ** 64;
 const LENGTH_LIMIT = 2 ** 64;
 
@@ -13,7 +16,24 @@ const LENGTH_LIMIT = 2 ** 64;
  * A call that the kernel refused (`ok:false`) may carry any address and length: that may be why.
  */
 export function checkEvent(event: TraceEvent): string | null {
+  if (isPlainTouch(event)) return null;
   return checkIds(event) ?? checkOutcome(event) ?? checkAddresses(event) ?? checkArguments(event);
+}
+
+/** Nearly every event of a trace: one comparison each for what could be wrong with it. */
+function isPlainTouch(event: TraceEvent): boolean {
+  return (
+    event.op === Op.touch &&
+    event.count === 1 &&
+    event.strideBytes === PAGE_BYTES &&
+    event.errno === 0 &&
+    event.addr >= 0 &&
+    event.addr < USER_SPACE_END &&
+    event.pid >= 1 &&
+    event.pid <= PID_LIMIT &&
+    event.tid >= 0 &&
+    event.tid <= PID_LIMIT
+  );
 }
 
 function checkIds(event: TraceEvent): string | null {
@@ -31,6 +51,9 @@ function badId(key: string, value: number): string {
 }
 
 function checkOutcome(event: TraceEvent): string | null {
+  if (!(event.errno >= 0 && event.errno <= ERRNO_LIMIT)) {
+    return `errno ${event.errno} is none of Linux's; give a name`;
+  }
   if (event.errno === 0 || event.outcome === Outcome.failed) return null;
   return 'an errno without ok:false; say "ok":false or leave errno out';
 }

@@ -1,4 +1,4 @@
-import { InputError, utf8Text } from '../../base/index.ts';
+import { utf8Text } from '../../base/index.ts';
 import { checkEvent } from '../check-event.ts';
 import {
   emptyEvent,
@@ -14,12 +14,9 @@ import {
 import { isWithinDepth, MAX_JSON_DEPTH } from '../json-depth.ts';
 import { LifeCheck } from '../life-check.ts';
 import { resetEvent } from '../record.ts';
-import { headerProblem } from '../text-reader.ts';
-import { ByteSource } from './byte-source.ts';
-import { crc32c } from './crc32c.ts';
+import { BlockSource } from './block-source.ts';
 import {
   BLOCK_HEAD_BYTES,
-  FILE_HEAD_BYTES,
   HAS_COUNT,
   HAS_ERRNO,
   HAS_EXTRA,
@@ -28,17 +25,11 @@ import {
   HAS_TIME_NS,
   HAS_TIME_US,
   IS_ABSOLUTE,
-  KIND_BLOCK,
-  KIND_END,
-  MAGIC,
-  MAX_BLOCK_BYTES,
-  MAX_HEADER_BYTES,
   MAX_STRING_BYTES,
   type ProcessState,
   TAG_OP_MASK,
   TAG_OUTCOME_SHIFT,
   TAG_WRITE,
-  VERSION,
 } from './layout.ts';
 
 /**
@@ -47,18 +38,17 @@ import {
  */
 export class BinaryReader implements TraceReader {
   readonly header: TraceHeader;
-  readonly #name: string;
-  readonly #source: ByteSource;
+  readonly #blocks: BlockSource;
   readonly #life = new LifeCheck('event');
   readonly #event: TraceEvent = emptyEvent();
   #eventNumber = 0;
   #isEnded = false;
 
-  #bytes = new Uint8Array(1 << 17);
-  #at = BLOCK_HEAD_BYTES;
-  #end = BLOCK_HEAD_BYTES;
-  #blockOffset = 0;
-  #blockEvents = 0;
+  /** The block's bytes, kept here as every field is read from them. */
+  #bytes = new Uint8Array(0);
+  #at = 0;
+  #end = 0;
+  #eventsLeft = 0;
 
   // Everything below starts anew with each block.
   readonly #states = new Map<number, ProcessState>();
@@ -69,27 +59,40 @@ export class BinaryReader implements TraceReader {
 
   /** `name` is the file's, for messages. Throws InputError if the file's head is wrong. */
   constructor(name: string, chunks: Iterable<Uint8Array>) {
-    this.#name = name;
-    this.#source = new ByteSource(chunks);
-    this.header = this.#readHeader();
+    this.#blocks = new BlockSource(name, chunks);
+    this.header = this.#blocks.header;
   }
 
   next(): TraceEvent | null {
-    while (this.#blockEvents === 0) {
-      if (this.#isEnded) return null;
-      this.#readBlock();
-    }
+    if (this.#eventsLeft === 0 && !this.#nextBlock()) return null;
     const event = this.#event;
-    this.#blockEvents--;
+    this.#eventsLeft--;
     event.line = ++this.#eventNumber;
     this.#decode(event);
     const problem = checkEvent(event) ?? this.#life.check(event);
     if (problem !== null) this.#failHere(problem);
     if (this.#at > this.#end) this.#failHere('the event reaches beyond its block');
-    if (this.#blockEvents === 0 && this.#at !== this.#end) {
+    if (this.#eventsLeft === 0 && this.#at !== this.#end) {
       this.#failHere('bytes are left in the block after its last event');
     }
     return event;
+  }
+
+  #nextBlock(): boolean {
+    if (this.#isEnded || !this.#blocks.next()) {
+      this.#isEnded = true;
+      return false;
+    }
+    this.#bytes = this.#blocks.bytes;
+    this.#at = BLOCK_HEAD_BYTES;
+    this.#end = this.#blocks.end;
+    this.#eventsLeft = this.#blocks.events;
+    this.#states.clear();
+    this.#strings = [];
+    this.#pid = 0;
+    this.#state = { tid: 0, addr: 0 };
+    this.#timeNs = 0;
+    return true;
   }
 
   #decode(event: TraceEvent): void {
@@ -303,107 +306,7 @@ export class BinaryReader implements TraceReader {
     this.#failHere('a number of more than 64 bits');
   }
 
-  #readHeader(): TraceHeader {
-    const head = new Uint8Array(FILE_HEAD_BYTES);
-    const length = this.#source.read(head, 0, FILE_HEAD_BYTES);
-    if (length < 4 || MAGIC.some((byte, i) => head[i] !== byte)) {
-      this.#fail(0, 'not a binary trace; it must begin with "PGLB"');
-    }
-    if (length > 4 && head[4] !== VERSION) {
-      this.#fail(4, `binary trace version ${head[4]}; this pagelab reads version ${VERSION}`);
-    }
-    if (length < FILE_HEAD_BYTES) this.#failTruncated();
-    const jsonBytes = new DataView(head.buffer).getUint32(8, true);
-    if (jsonBytes > MAX_HEADER_BYTES) {
-      this.#fail(8, `a header of ${jsonBytes} bytes; at most ${MAX_HEADER_BYTES} are allowed`);
-    }
-    const rest = new Uint8Array(jsonBytes + 4);
-    if (this.#source.read(rest, 0, rest.length) < rest.length) this.#failTruncated();
-    const crc = crc32c(rest, 0, jsonBytes, crc32c(head, 0, FILE_HEAD_BYTES));
-    if (crc !== new DataView(rest.buffer).getUint32(jsonBytes, true)) {
-      this.#fail(FILE_HEAD_BYTES, 'the header is damaged (checksum); record or copy it again');
-    }
-    return this.#parseHeader(utf8Text(rest.subarray(0, jsonBytes)));
-  }
-
-  #parseHeader(json: string): TraceHeader {
-    let header: unknown;
-    try {
-      header = JSON.parse(json);
-    } catch {
-      header = null;
-    }
-    if (typeof header !== 'object' || header === null) {
-      this.#fail(FILE_HEAD_BYTES, 'the header is not a JSON object');
-    }
-    const problem = headerProblem(header as Record<string, unknown>);
-    if (problem !== null) this.#fail(FILE_HEAD_BYTES, problem);
-    return { pagelab: 1, source: '', ...header };
-  }
-
-  #readBlock(): void {
-    const offset = this.#source.offset;
-    if (this.#source.read(this.#bytes, 0, BLOCK_HEAD_BYTES) < BLOCK_HEAD_BYTES) {
-      this.#failTruncated();
-    }
-    const view = new DataView(this.#bytes.buffer);
-    const kind = view.getUint8(0);
-    const low = view.getUint32(1, true);
-    const high = view.getUint32(5, true);
-    const crc = view.getUint32(9, true);
-    if (kind === KIND_END) this.#readEnd(offset, low + high * 2 ** 32, crc);
-    else if (kind === KIND_BLOCK) this.#readPayload(offset, low, high, crc);
-    else this.#fail(offset, `damaged: a block begins with "B" or "E", not byte ${kind}`);
-  }
-
-  #readEnd(offset: number, total: number, crc: number): void {
-    if (crc32c(this.#bytes, 0, 9) !== crc) this.#fail(offset, 'the end mark is damaged (checksum)');
-    if (total !== this.#eventNumber) {
-      this.#fail(offset, `${this.#eventNumber} events, but the end mark counts ${total}`);
-    }
-    const after = new Uint8Array(1);
-    if (this.#source.read(after, 0, 1) > 0) {
-      this.#fail(offset + BLOCK_HEAD_BYTES, 'bytes follow the end mark; a trace ends there');
-    }
-    this.#isEnded = true;
-  }
-
-  #readPayload(offset: number, length: number, events: number, crc: number): void {
-    if (length > MAX_BLOCK_BYTES) {
-      this.#fail(offset + 1, `a block of ${length} bytes; at most ${MAX_BLOCK_BYTES} are allowed`);
-    }
-    if (events === 0 || events > length / 2) {
-      this.#fail(offset + 5, `damaged: ${events} events in a block of ${length} bytes`);
-    }
-    this.#end = BLOCK_HEAD_BYTES + length;
-    if (this.#end > this.#bytes.length) {
-      const larger = new Uint8Array(this.#end);
-      larger.set(this.#bytes.subarray(0, BLOCK_HEAD_BYTES));
-      this.#bytes = larger;
-    }
-    if (this.#source.read(this.#bytes, BLOCK_HEAD_BYTES, length) < length) this.#failTruncated();
-    if (crc32c(this.#bytes, BLOCK_HEAD_BYTES, this.#end, crc32c(this.#bytes, 0, 9)) !== crc) {
-      this.#fail(offset, 'the block is damaged (checksum); record or copy the trace again');
-    }
-    this.#blockOffset = offset;
-    this.#blockEvents = events;
-    this.#at = BLOCK_HEAD_BYTES;
-    this.#states.clear();
-    this.#strings = [];
-    this.#pid = 0;
-    this.#state = { tid: 0, addr: 0 };
-    this.#timeNs = 0;
-  }
-
-  #failTruncated(): never {
-    this.#fail(this.#source.offset, 'the file ends too early; it was cut off');
-  }
-
   #failHere(problem: string): never {
-    this.#fail(this.#blockOffset + this.#at, `event ${this.#eventNumber}: ${problem}`);
-  }
-
-  #fail(offset: number, problem: string): never {
-    throw new InputError(`${this.#name}: byte ${offset}: ${problem}`);
+    this.#blocks.fail(this.#blocks.offset + this.#at, `event ${this.#eventNumber}: ${problem}`);
   }
 }
