@@ -124,9 +124,9 @@ export class Process {
     return this.#system.machine;
   }
 
-  /** True once the beginning of the heap is set. */
-  get hasHeap(): boolean {
-    return mmDouble(this.machine, this.mm, MM_START_BRK) > 0;
+  /** Where the heap begins; 0 until it is set. */
+  get startBrk(): number {
+    return mmDouble(this.machine, this.mm, MM_START_BRK);
   }
 
   /** False once the OOM killer or `exit` ended it. */

@@ -1,1 +1,5 @@
-export {};
+export * from './kernels.ts';
+export * from './replay/executor.ts';
+export * from './replay/replay.ts';
+export * from './replay/result.ts';
+export * from './validate/index.ts';

@@ -6,7 +6,6 @@ import {
   F_STAMP,
   F_STATE,
   F_SWAP_SLOT,
-  FRAME_DIRTY,
   frameRecord,
   TYPE_ANON,
 } from '../frames/frame-record.ts';
@@ -194,7 +193,7 @@ export function formatAnonFrame(
 ): void {
   const w = m.words;
   const rec = frameRecord(m, pfn);
-  w[rec + F_STATE] = TYPE_ANON | FRAME_DIRTY;
+  w[rec + F_STATE] = TYPE_ANON;
   w[rec + F_MAPCOUNT] = 1;
   w[rec + F_MAPPING] = w[vma + V_ANON_VMA];
   w[rec + F_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;

@@ -1,6 +1,7 @@
 import {
   F_STAMP,
   F_STATE,
+  F_SWAP_SLOT,
   FRAME_ACTIVE,
   FRAME_DIRTY,
   FRAME_LAZYFREE,
@@ -58,8 +59,8 @@ export function ageRange(
 }
 
 /**
- * MADV_FREE: swapped pages go at once; present ones of this process alone stay until memory is
- * short, unless written again (madvise_free_pte_range).
+ * MADV_FREE: swapped pages go at once; present ones stay until memory is short, unless written
+ * again (madvise_free_pte_range).
  */
 export function freeLazily(m: Machine, mm: number, start: number, end: number): void {
   const w = m.words;
@@ -78,8 +79,10 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
         swapSlotPut(m, slot);
       } else if (kind === ENTRY_PAGE && (flags & ENTRY_OBJECT) === 0) {
         const pfn = entryWord(m, table, i);
-        if (mapCount(m, pfn) !== 1) continue;
         const rec = ensureRecord(m, pfn);
+        // A page that others may need from swap keeps its dirty mark, and so stays.
+        const isNeeded = (w[rec + F_STATE] & FRAME_DIRTY) !== 0 || w[rec + F_SWAP_SLOT] !== 0;
+        if (isNeeded && mapCount(m, pfn) !== 1) continue;
         changeEntry(m, table, i, flags & ~(ENTRY_ACCESSED | ENTRY_DIRTY), pfn);
         w[rec + F_STATE] = (w[rec + F_STATE] & ~(FRAME_ACTIVE | FRAME_DIRTY)) | FRAME_LAZYFREE;
       }

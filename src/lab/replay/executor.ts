@@ -162,7 +162,9 @@ function objectTypeOf(name: string): number {
 
 /** With a length, `addr` is where the heap begins. A refused brk changes nothing: ENOMEM. */
 function brkOf(process: Process, event: TraceEvent): number {
-  if (event.len > 0 || !process.hasHeap) process.setStartBrk(event.addr);
+  if (process.startBrk === 0 || (event.len > 0 && process.startBrk !== event.addr)) {
+    process.setStartBrk(event.addr);
+  }
   const wanted = event.addr + event.len;
   return process.brk(wanted) === wanted ? 0 : -Errno.ENOMEM;
 }

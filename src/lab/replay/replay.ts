@@ -1,0 +1,197 @@
+import { errnoName } from '../../base/index.ts';
+import {
+  addCounters,
+  type Counters,
+  type MachineOptions,
+  System,
+  zeroCounters,
+} from '../../engine/index.ts';
+import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
+import { attachMechanisms, type Kernel } from '../kernels.ts';
+import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
+import type { OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
+import { raisePeak, Series, totalsOf } from './series.ts';
+import { TruthCheck } from './truth.ts';
+
+export interface ReplayOptions {
+  machine?: MachineOptions;
+  seed?: number;
+  /** A clock in milliseconds; the pure layers have none. Default: elapsed times are 0. */
+  nowMs?: () => number;
+  /** Called now and then with the number of events done. */
+  onProgress?: (events: number) => void;
+  /** Gets the system when the trace has ended, before it is dropped. */
+  onEnd?: (system: System) => void;
+  /** Process whose own curve is kept; default: that of the first sample, else of the first event. */
+  mainPid?: number;
+}
+
+/** Differences of outcomes that a result lists; all are counted. */
+const DIFFERENCES_MAX = 20;
+const PROGRESS_EVENTS = 65536;
+
+/** Runs a trace under a kernel. Throws InputError where the trace is malformed. */
+export function replay(
+  reader: TraceReader,
+  kernel: Kernel,
+  options: ReplayOptions = {},
+): RunResult {
+  return new Replay(kernel, options).run(reader);
+}
+
+class Replay {
+  readonly #options: ReplayOptions;
+  readonly #kernel: Kernel;
+  readonly #system: System;
+  readonly #executor: Executor;
+  readonly #truth = new TruthCheck();
+  readonly #peak = zeroCounters();
+  /** Counters of processes that ended, as they were before. */
+  readonly #ended = new Map<number, Counters>();
+  readonly #series: Series;
+  readonly #differences: OutcomeDifference[] = [];
+  #compared = 0;
+  #equal = 0;
+  #events = 0;
+  #startNs = -1;
+  #lastT = 0;
+
+  constructor(kernel: Kernel, options: ReplayOptions) {
+    this.#options = options;
+    this.#kernel = kernel;
+    this.#system = new System({ ...options.machine, rules: kernel.rules });
+    attachMechanisms(this.#system.machine, kernel);
+    this.#executor = new Executor(this.#system);
+    this.#series = new Series(this.#system, options.mainPid ?? 1);
+  }
+
+  run(reader: TraceReader): RunResult {
+    const now = this.#options.nowMs ?? (() => 0);
+    const startedMs = now();
+    for (let event = reader.next(); event !== null; event = reader.next()) this.#step(event);
+    this.#point();
+    const elapsedMs = now() - startedMs;
+    const result = this.#result(elapsedMs);
+    this.#options.onEnd?.(this.#system);
+    return result;
+  }
+
+  #step(event: TraceEvent): void {
+    this.#events += 1;
+    if (event.op === Op.touch) {
+      const result = this.#executor.apply(event);
+      if (event.outcome !== Outcome.unknown) this.#compare(event, result);
+    } else {
+      this.#stepCall(event);
+    }
+    if (this.#events >= this.#series.nextDue) {
+      this.#time(event);
+      this.#point();
+    }
+    if (this.#events % PROGRESS_EVENTS === 0) this.#options.onProgress?.(this.#events);
+  }
+
+  #stepCall(event: TraceEvent): void {
+    if (event.op === Op.sample) {
+      this.#sample(event);
+      return;
+    }
+    if (event.op === Op.exit || event.op === Op.exec) this.#remember(event.pid);
+    const result = this.#executor.apply(event);
+    if (event.outcome !== Outcome.unknown) this.#compare(event, result);
+  }
+
+  #sample(event: TraceEvent): void {
+    const process = this.#system.process(event.pid);
+    if (process === undefined || event.sample === null) return;
+    this.#time(event);
+    raisePeak(this.#peak, this.#series.add(this.#lastT, this.#events, event.sample));
+    this.#truth.check(event, process.counters());
+  }
+
+  /** Points stand at recorded times; a trace without any counts events. */
+  #time(event: TraceEvent): void {
+    if (event.timeNs < 0) {
+      if (this.#startNs < 0) this.#lastT = this.#events;
+      return;
+    }
+    if (this.#startNs < 0) this.#startNs = event.timeNs;
+    this.#lastT = event.timeNs - this.#startNs;
+  }
+
+  #point(): void {
+    raisePeak(this.#peak, this.#series.add(this.#lastT, this.#events));
+  }
+
+  /** A process ends or loses its image: its counts of events are kept. */
+  #remember(pid: number): void {
+    const process = this.#system.process(pid);
+    if (process === undefined) return;
+    const kept = this.#ended.get(pid) ?? zeroCounters();
+    addCounters(kept, process.counters());
+    this.#ended.set(pid, kept);
+  }
+
+  #compare(event: TraceEvent, result: number): void {
+    if (result === SKIPPED) return;
+    this.#compared += 1;
+    if (isAsRecorded(event, result)) {
+      this.#equal += 1;
+      return;
+    }
+    if (this.#differences.length >= DIFFERENCES_MAX) return;
+    this.#differences.push({
+      line: event.line,
+      op: OP_NAMES[event.op] ?? '',
+      expected: recordedText(event),
+      got: resultText(result),
+    });
+  }
+
+  #result(elapsedMs: number): RunResult {
+    const { final, processes } = this.#finalCounters();
+    raisePeak(this.#peak, final);
+    const oomKills = this.#system.oomKilled.length;
+    return {
+      kernel: this.#kernel.name,
+      seed: this.#options.seed ?? 0,
+      elapsedMs,
+      events: this.#events,
+      eventsPerSecond: elapsedMs > 0 ? Math.round((this.#events / elapsedMs) * 1000) : 0,
+      outcomes: { compared: this.#compared, equal: this.#equal, first: this.#differences },
+      truth: this.#truth.truth,
+      final: { ...final, oomKills, processes },
+      peak: { ...this.#peak, oomKills },
+      series: this.#series.points,
+    };
+  }
+
+  #finalCounters(): { final: Counters; processes: Record<string, ProcessCounters> } {
+    const final = totalsOf(this.#system);
+    const processes: Record<string, ProcessCounters> = {};
+    for (const [pid, counters] of this.#ended) {
+      processes[pid] = { ...counters, isAlive: false };
+      for (const name of EVENT_COUNTERS) final[name] += counters[name];
+    }
+    for (const process of this.#system.processes()) {
+      const counters = process.counters();
+      const before = this.#ended.get(process.pid);
+      if (before !== undefined) for (const name of EVENT_COUNTERS) counters[name] += before[name];
+      processes[process.pid] = { ...counters, isAlive: true };
+    }
+    return { final, processes };
+  }
+}
+
+/** Counters that only grow: those of ended processes belong to the totals. */
+const EVENT_COUNTERS = ['faults', 'cowFaults', 'swapIns', 'tablesFreed'] as const;
+
+function recordedText(event: TraceEvent): string {
+  if (event.outcome === Outcome.ok) return 'ok';
+  return event.errno === 0 ? 'failed' : errnoName(event.errno);
+}
+
+function resultText(result: number): string {
+  if (result >= 0) return 'ok';
+  return result === SIGNALLED ? 'signal' : errnoName(-result);
+}

@@ -1,0 +1,80 @@
+import type { Counters } from '../../engine/index.ts';
+import type { Sample } from '../../trace/index.ts';
+
+/** What one run says; the JSON of `pagelab run` (CONTRACT "JSON of run"). */
+export interface RunResult {
+  kernel: string;
+  seed: number;
+  /** Wall time of the replay, measured. */
+  elapsedMs: number;
+  events: number;
+  eventsPerSecond: number;
+  /** Recorded answers of system calls and touches against ours. */
+  outcomes: {
+    compared: number;
+    equal: number;
+    first: OutcomeDifference[];
+  };
+  /** The kernel's own counters in the recording against ours. */
+  truth: {
+    samples: number;
+    /** Samples all of whose fields agree. */
+    exact: number;
+    fields: Partial<Record<keyof Sample, FieldTruth>>;
+  };
+  final: RunCounters & { processes: Record<string, ProcessCounters> };
+  peak: RunCounters;
+  series: SeriesPoint[];
+}
+
+/** Counters summed over processes, and what belongs to the machine. */
+export type RunCounters = Counters & { oomKills: number };
+
+export type ProcessCounters = Counters & { isAlive: boolean };
+
+export interface OutcomeDifference {
+  line: number;
+  op: string;
+  expected: string;
+  got: string;
+}
+
+export interface FieldTruth {
+  compared: number;
+  exact: number;
+  /** Largest difference (ours minus recorded), and the line where it was. */
+  worst: number;
+  worstLine: number;
+}
+
+/** Totals at one moment; `t` is nanoseconds since the first event, or the event's number. */
+export interface SeriesPoint {
+  t: number;
+  event: number;
+  vmPteKiB: number;
+  pteTables: number;
+  emptyTables: number;
+  presentPages: number;
+  rssAnonKiB: number;
+  rssFileKiB: number;
+  rssShmemKiB: number;
+  /** The same of the process that the recording sampled most, where it lives. */
+  main?: { vmPteKiB: number; emptyTables: number; rssAnonKiB: number };
+  /** At a sample: what the kernel said of that process. */
+  recorded?: Sample;
+}
+
+/** What a run is about. */
+export interface TraceInfo {
+  name: string;
+  source: string;
+  events: number;
+  processes: number;
+}
+
+/** Several runs of one trace: the whole document of `pagelab run --json`. */
+export interface RunDocument {
+  pagelab: 1;
+  trace: TraceInfo;
+  runs: RunResult[];
+}
