@@ -14,7 +14,13 @@ export * from './geometry.ts';
 export { Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { pteRef } from './mechanisms/pte-ref/index.ts';
-export { OBJECT_FILE, OBJECT_SHMEM, OBJECT_SPECIAL, setObjectSize } from './objects/object.ts';
+export {
+  OBJECT_FILE,
+  OBJECT_KERNEL,
+  OBJECT_SHMEM,
+  OBJECT_SPECIAL,
+  setObjectSize,
+} from './objects/object.ts';
 export { punchObject, truncateObject } from './objects/truncate.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';

@@ -6,6 +6,7 @@ import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import {
   isShmem,
   OBJECT_FILE,
+  OBJECT_KERNEL,
   OBJECT_SPECIAL,
   objectFind,
   objectGetPage,
@@ -26,7 +27,7 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { addEntry, entryFlags } from '../tables/leaf.ts';
-import { ensureTable } from '../tables/walk.ts';
+import { ensureLeaf, ensureTable } from '../tables/walk.ts';
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, formatAnonFrame, WRITTEN_PAGE } from './fault.ts';
 
 /**
@@ -60,14 +61,12 @@ export function faultOnObject(
   if (isWrite && (w[vma + V_FLAGS] & VM_SHARED) === 0) {
     return copyObjectPage(m, mm, vma, object, page, hi, lo);
   }
-  if (!isWrite && m.rules.faultAroundPages > 1) {
-    faultAround(m, mm, vma, leaf, object, page, index);
-    if (entryFlags(m, leaf, index) !== ENTRY_NONE) return FAULT_DONE;
-  }
+  if (!isWrite) faultAround(m, mm, vma, hi, lo);
   const pfn = objectGetPage(m, object, page);
   if (pfn === 0) return FAULT_OOM;
   const table = m.walkOwner === mm || m.isShared ? leaf : ensureTable(m, mm, 0, hi, lo);
   if (table === 0) return FAULT_OOM;
+  if (entryFlags(m, table, index) !== ENTRY_NONE) return FAULT_DONE;
   mapObjectPage(m, mm, vma, object, table, index, pfn, isWrite);
   return FAULT_DONE;
 }
@@ -80,8 +79,9 @@ export function isBeyondObject(m: Machine, vma: number, page: number): boolean {
 }
 
 /**
- * The page is asked for before there is a PTE table, so a refused fault leaves the upper ones only;
- * but a write to a private mapping has got its anon_vma by then (do_cow_fault).
+ * A touch beyond the object's end. The page is asked for before there is a PTE table, so upper
+ * tables appear only; but a read has mapped the cached pages around by then, and a write to a
+ * private mapping has got its anon_vma (do_read_fault, do_cow_fault).
  */
 export function refuseBeyondObject(
   m: Machine,
@@ -91,9 +91,11 @@ export function refuseBeyondObject(
   lo: number,
   isWrite: boolean,
 ): number {
+  if (ensureTable(m, mm, 1, hi, lo) === 0) return FAULT_OOM;
   const isPrivate = (m.words[vma + V_FLAGS] & VM_SHARED) === 0;
   if (isWrite && isPrivate && m.words[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
-  return ensureTable(m, mm, 1, hi, lo) === 0 ? FAULT_OOM : FAULT_SIGBUS;
+  if (!isWrite) faultAround(m, mm, vma, hi, lo);
+  return FAULT_SIGBUS;
 }
 
 /** Puts an object's page into an empty entry (set_pte_range). */
@@ -129,30 +131,27 @@ function isSharedWritable(m: Machine, vma: number): boolean {
  * the VMA and the table (do_fault_around). A file's pages count as cached: who replays a recording
  * does not know what was in the page cache, and for programs and libraries that is the rule.
  */
-function faultAround(
-  m: Machine,
-  mm: number,
-  vma: number,
-  leaf: number,
-  object: number,
-  page: number,
-  index: number,
-): void {
+function faultAround(m: Machine, mm: number, vma: number, hi: number, lo: number): void {
+  const object = m.words[vma + V_OBJECT];
   const around = Math.min(m.rules.faultAroundPages, m.entryCount);
-  const intoVma = page - vmaPgoff(m, vma);
+  if (around <= 1 || objectType(m, object) === OBJECT_KERNEL) return;
+  const index = lo & m.mask;
+  const intoVma = hi * m.loPages + lo - vmaStart(m, vma);
   const from = Math.max(index - (index % around), index - Math.min(index, intoVma));
   const vmaLeft = vmaEnd(m, vma) - vmaStart(m, vma) - intoVma;
-  const to = Math.min(from + around, m.entryCount, index + vmaLeft);
+  // The index of the object's page 0 relative to the table's entry 0.
+  const shift = intoVma + vmaPgoff(m, vma) - index;
+  const sizeLeft = objectPages(m, object) - shift;
+  const to = Math.min(from + around, m.entryCount, index + vmaLeft, sizeLeft);
   const isCached = objectType(m, object) === OBJECT_FILE;
-  const limit = objectPages(m, object);
   for (let i = from; i < to; i++) {
-    const at = page + i - index;
-    if (at >= limit) break;
-    if (entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
-    const isThere = (objectFind(m, object, at) & KIND_MASK) === ENTRY_PAGE;
+    const isThere = (objectFind(m, object, shift + i) & KIND_MASK) === ENTRY_PAGE;
     if (!isThere && !isCached) continue;
-    const pfn = isThere ? m.foundFrame : objectGetPage(m, object, at);
-    if (pfn === 0 || (m.walkOwner !== mm && !m.isShared)) return;
+    const pfn = isThere ? m.foundFrame : objectGetPage(m, object, shift + i);
+    // A table comes with the first page that is found.
+    const leaf = pfn === 0 ? 0 : ensureLeaf(m, mm, hi, lo);
+    if (leaf === 0) return;
+    if (entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
     mapObjectPage(m, mm, vma, object, leaf, i, pfn, false);
   }
 }

@@ -48,6 +48,8 @@ export const OBJECT_FILE = 1;
 export const OBJECT_SHMEM = 2;
 /** Pages that are not memory of ours (vvar). */
 export const OBJECT_SPECIAL = 3;
+/** Pages of the kernel that count as a file's (vdso): mapped one by one. */
+export const OBJECT_KERNEL = 4;
 
 /** A new object of `sizeBytes`; the caller holds one reference. */
 export function objectCreate(m: Machine, type: number, sizeBytes: number): number {

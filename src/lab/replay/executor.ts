@@ -2,6 +2,7 @@ import { Errno, MAP_ANONYMOUS } from '../../base/index.ts';
 import {
   FAULT_OOM,
   OBJECT_FILE,
+  OBJECT_KERNEL,
   OBJECT_SHMEM,
   OBJECT_SPECIAL,
   type Process,
@@ -155,6 +156,7 @@ export class Executor {
 
 function objectTypeOf(name: string): number {
   if (name === '[vvar]' || name === '[vvar_vclock]') return OBJECT_SPECIAL;
+  if (name === '[vdso]') return OBJECT_KERNEL;
   return /^(memfd:|\/memfd:|\/dev\/shm\/|\/SYSV|\/dev\/zero|shm:)/.test(name)
     ? OBJECT_SHMEM
     : OBJECT_FILE;
