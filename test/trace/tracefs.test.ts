@@ -200,6 +200,36 @@ test('files get the names of the snapshot; equal libraries in other processes to
   assert.deepEqual(files, [...Array(6).fill('/lib/libx.so'), 'fd:3@3']);
 });
 
+test('a process that ran already has the layout of the snapshot, its heap and its threads', () => {
+  const at = (tid: number, seconds: number, body: string) =>
+    `  worker-${tid}     (     40) [000] d.... ${seconds.toFixed(6)}: ${body}`;
+  const maps = [
+    '00401000-00402000 r-xp 00001000 fe:00 7                    /bin/prog',
+    '01000000-01021000 rw-p 00000000 00:00 0                    [heap]',
+    '7f0000000000-7f0000100000 rw-p 00000000 00:00 0 ',
+    '7ffe00000000-7ffe00021000 rw-p 00000000 00:00 0            [stack]',
+  ].join('\n');
+  const trace = [
+    at(41, 1, 'page_fault_user: address=0x7f0000002123 ip=0x401000 error_code=0x6'),
+    at(40, 2, 'page_fault_user: address=0x1000123 ip=0x401000 error_code=0x6'),
+    at(40, 3, 'sys_brk(brk: 0x1042000)'),
+    at(40, 4, 'sys_brk -> 0x1042000'),
+    at(41, 5, 'sched_process_exit: comm=worker pid=41 prio=120 group_dead=false'),
+  ];
+  const lines = events(importTracefs({ trace, maps, name: 'rec' })).map((event) =>
+    [event.op, event.pid, event.tid, event.addr, event.len, event.outcome].join(' '),
+  );
+  assert.deepEqual(lines, [
+    `1 40 0 ${0x401000} ${0x1000} 1`,
+    `6 40 0 ${0x1000000} ${0x21000} 1`,
+    `1 40 0 ${0x7f0000000000} ${0x100000} 1`,
+    `1 40 0 ${0x7ffe00000000} ${0x21000} 1`,
+    `11 40 41 ${0x7f0000002123} 0 1`,
+    `11 40 40 ${0x1000123} 0 1`,
+    `6 40 40 ${0x1000000} ${0x42000} 1`,
+  ]);
+});
+
 test('what is no such recording is refused by line', () => {
   assert.throws(() => importTracefs({ trace: ['# tracer: nop', 'hello'], name: 'rec' }), {
     name: 'InputError',

@@ -47,8 +47,15 @@ export function insertLayouts(
     const rest = unexplained(shown, [...pieces, ...attached]);
     notes.push(insertOne(list, shown, [...pieces, ...rest], 'maps'));
   }
+  const running = shown === undefined ? findRunningImage(images, mainPid, maps) : undefined;
+  if (running !== undefined) {
+    files.nameFromMaps(maps, mainPid, running.timeNs + SNAPSHOT_LIMIT_NS);
+    const pieces = maps.filter((line) => line.name !== '[vsyscall]').map(pieceOfLine);
+    const rest = unexplained(running, pieces);
+    notes.push(insertOne(list, running, [...pieces, ...rest], 'maps'));
+  }
   for (const image of images) {
-    if (image === shown) continue;
+    if (image === shown || image === running) continue;
     notes.push(insertOne(list, image, layoutFromEvidence(image, template), 'evidence'));
   }
   return notes;
@@ -67,6 +74,28 @@ function findShownImage(
         (line) => line.inode !== 0 && line.start <= image.firstIp && image.firstIp < line.end,
       ),
   );
+}
+
+/** The main process if it ran already and never did exec: the snapshot is its layout as it stands. */
+function findRunningImage(
+  images: readonly Image[],
+  mainPid: number,
+  maps: readonly MapsLine[],
+): Image | undefined {
+  const own = images.filter((image) => image.pid === mainPid);
+  const isRunning = maps.length > 0 && own.length === 1 && own[0]?.file === '';
+  return isRunning ? own[0] : undefined;
+}
+
+function pieceOfLine(line: MapsLine): Piece {
+  return {
+    start: line.start,
+    end: line.end,
+    prot: line.prot,
+    file: line.name,
+    off: line.inode === 0 ? 0 : line.off,
+    isShared: line.isShared,
+  };
 }
 
 function insertOne(

@@ -41,6 +41,10 @@ export function layoutEvents(
 ): EventFields[] {
   const events: EventFields[] = [];
   for (const piece of [...pieces].sort((a, b) => a.start - b.start)) {
+    if (piece.file === '[heap]') {
+      events.push(heapEvent(image, piece, source));
+      continue;
+    }
     const isStack = piece.file === STACK;
     const isAnonymous = piece.file === '' || isStack;
     events.push({
@@ -62,6 +66,13 @@ export function layoutEvents(
     });
   }
   return events;
+}
+
+/** Of a process that ran already: a break with the heap's start maps it and tells where it grows. */
+function heapEvent(image: Image, piece: Piece, source: LayoutSource): EventFields {
+  const [addr, len] = [piece.start, piece.end - piece.start];
+  const head = { op: Op.brk, pid: image.pid, timeNs: image.timeNs };
+  return { ...head, addr, len, outcome: Outcome.ok, extra: { exec: source } };
 }
 
 /**

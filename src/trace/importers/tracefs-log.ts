@@ -12,6 +12,8 @@ export class TracefsLog {
   /** Lines per reason that say nothing for a trace. */
   readonly ignored = new Map<string, number>();
   lostEvents = 0;
+  /** Processes of threads, where the option `record-tgid` was on. */
+  readonly tgidByTid = new Map<number, number>();
   length = 0;
   #columns = new Float64Array(COLUMNS * 1024);
   readonly #others: TracefsRecord[] = [];
@@ -79,6 +81,7 @@ export class TracefsLog {
       larger.set(this.#columns);
       this.#columns = larger;
     }
+    if (record.tgid !== 0) this.tgidByTid.set(record.tid, record.tgid);
     const at = this.length++ * COLUMNS;
     const columns = this.#columns;
     columns[at] = record.tid;

@@ -5,6 +5,8 @@ export type ForkKind = 'thread' | 'fork' | 'vfork';
 
 /** What the whole recording tells of its tasks, by index in the log. */
 export interface TaskFacts {
+  /** Threads that did exec. */
+  execTids: ReadonlySet<number>;
   forkKindByIndex: ReadonlyMap<number, ForkKind>;
   /** Faults in which the kernel set up a new image, before it reported the exec: fault → exec. */
   execOfSetupFault: ReadonlyMap<number, number>;
@@ -42,6 +44,7 @@ export function findTaskFacts(log: TracefsLog): TaskFacts {
   const pendingClone = new Map<number, { flags: number | null; births: Birth[] }>();
   const setupRun = new Map<number, number[]>();
   const execOfSetupFault = new Map<number, number>();
+  const execTids = new Set<number>();
   const leaderDeath = new Map<number, number>();
   for (let index = 0; index < log.length; index++) {
     const tid = log.tid(index);
@@ -53,6 +56,7 @@ export function findTaskFacts(log: TracefsLog): TaskFacts {
     const birth = latestBirth.get(tid);
     if (birth !== undefined && record.tgid !== 0) birth.tgid = record.tgid;
     if (record.kind === 'exec') {
+      execTids.add(tid);
       for (const fault of setupRun.get(tid) ?? []) execOfSetupFault.set(fault, index);
       if (birth !== undefined && birth.execIndex < 0) birth.execIndex = index;
     } else if (record.kind === 'enter') {
@@ -77,7 +81,7 @@ export function findTaskFacts(log: TracefsLog): TaskFacts {
     setupRun.delete(tid);
   }
   const forkKindByIndex = new Map(births.map((birth) => [birth.index, kindOf(birth, leaderDeath)]));
-  return { forkKindByIndex, execOfSetupFault };
+  return { execTids, forkKindByIndex, execOfSetupFault };
 }
 
 /** Extends or ends the run of faults at the end of which an exec may be reported. */

@@ -5,7 +5,7 @@ import { EventList, ListReader } from './event-list.ts';
 import { FileNames } from './file-names.ts';
 import { SEEN_ABSENT, SEEN_EXEC, SEEN_READ, SEEN_WRITE } from './image.ts';
 import { insertLayouts } from './insert-layouts.ts';
-import { parseMaps } from './maps-file.ts';
+import { type MapsLine, parseMaps } from './maps-file.ts';
 import { MemoryCalls } from './memory-calls.ts';
 import { Notes } from './notes.ts';
 import { Processes } from './processes.ts';
@@ -24,12 +24,17 @@ import { findTaskFacts, type TaskFacts } from './tracefs-tasks.ts';
 export interface TracefsInput {
   /** Lines of trace_pipe, of the events that docs/trace.md lists. */
   trace: Iterable<string>;
-  /** /proc/PID/maps of the program, read shortly after its start. */
+  /**
+   * /proc/PID/maps of the program, read shortly after its start; of a process that ran already, read
+   * just before the recording began.
+   */
   maps?: string;
   /** Lines of microseconds and KiB, with a line that names the columns. */
   status?: string;
   /** Of the recording, for the header and for messages. */
   name: string;
+  /** The process that `maps` and `status` are of; without it, that of the first record. */
+  pid?: number;
 }
 
 /** Bits of a page fault's error code (arch/x86/include/asm/trap_pf.h). */
@@ -55,7 +60,7 @@ export function importTracefs(input: TracefsInput): TraceReader {
     input.status === undefined ? [] : parseStatus(input.status, `${input.name}.status`);
   const maps = input.maps === undefined ? [] : parseMaps(input.maps, `${input.name}.maps`);
   const conversion = new Conversion(log, status);
-  conversion.run();
+  conversion.run(input.pid, maps);
   const { list, files, processes, notes } = conversion;
   const layouts = insertLayouts(list, files, processes.images, conversion.mainPid, maps);
   files.settle();
@@ -105,9 +110,12 @@ class Conversion {
     this.notes.count('events lost by the ring buffer', log.lostEvents);
   }
 
-  run(): void {
+  run(pid: number | undefined, maps: readonly MapsLine[]): void {
     const log = this.#log;
-    if (log.length > 0) this.mainPid = this.#pidOf(log.tid(0));
+    if (log.length > 0) {
+      this.mainPid = pid ?? this.#pidOf(log.tid(0));
+      this.#beginRunning(maps.find((line) => line.name === '[heap]'));
+    }
     for (let index = 0; index < log.length; index++) {
       this.#emitSamples(log.timeNs(index));
       const record = log.other(index);
@@ -123,7 +131,15 @@ class Conversion {
   }
 
   #pidOf(tid: number): number {
-    return this.#pidByTid.get(tid) ?? tid;
+    return this.#pidByTid.get(tid) ?? this.#log.tgidByTid.get(tid) ?? tid;
+  }
+
+  /** Without an exec to come, the main process has its layout, and its heap, from the beginning. */
+  #beginRunning(heap: MapsLine | undefined): void {
+    if (heap === undefined || this.#facts.execTids.has(this.mainPid)) return;
+    const space = this.processes.space(this.mainPid, this.#log.timeNs(0));
+    space.heapStart = heap.start;
+    space.breakAt = heap.end;
   }
 
   #emitSamples(untilNs: number): void {
