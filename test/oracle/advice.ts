@@ -1,7 +1,9 @@
 import {
   Errno,
   MADV_COLD,
+  MADV_DODUMP,
   MADV_DOFORK,
+  MADV_DONTDUMP,
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
@@ -10,11 +12,16 @@ import {
   MADV_GUARD_REMOVE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
+  MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
+  MADV_NORMAL,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_RANDOM,
   MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../../src/base/index.ts';
@@ -165,6 +172,20 @@ function changeFlags(space: Space, vma: Vma, from: number, to: number, advice: n
 
 function advisedFlags(vma: Vma, advice: number): VmaFlags | null {
   switch (advice) {
+    case MADV_NORMAL:
+      return { ...vma.flags, readAhead: 'normal' };
+    case MADV_RANDOM:
+      return { ...vma.flags, readAhead: 'random' };
+    case MADV_SEQUENTIAL:
+      return { ...vma.flags, readAhead: 'sequential' };
+    case MADV_DONTDUMP:
+      return { ...vma.flags, dontDump: true };
+    case MADV_DODUMP:
+      return { ...vma.flags, dontDump: false };
+    case MADV_MERGEABLE:
+      return vma.flags.isShared ? vma.flags : { ...vma.flags, mergeable: true };
+    case MADV_UNMERGEABLE:
+      return { ...vma.flags, mergeable: false };
     case MADV_HUGEPAGE:
       return { ...vma.flags, huge: 'yes' };
     case MADV_NOHUGEPAGE:

@@ -12,7 +12,7 @@ export function fork(parent: Space): Space {
       ...vma,
       flags: { ...vma.flags, locked: 'no' },
       anonVma: null,
-      chain: [],
+      hasParent: false,
     };
     if (!vma.flags.wipeOnFork) forkAnonVma(copy, vma);
     child.insert(copy);

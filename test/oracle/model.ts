@@ -7,6 +7,7 @@ import {
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_SHARED,
+  MAP_STACK,
   PROT_WRITE,
 } from '../../src/base/index.ts';
 import type { Answer, Observation, Subject, VmaRow, Window } from '../../src/lab/validate/index.ts';
@@ -16,7 +17,7 @@ import { touch } from './faults.ts';
 import { fork } from './fork.ts';
 import { mremap } from './mremap.ts';
 import { populateRange } from './populate.ts';
-import { mlock, mprotect, munlock } from './protect.ts';
+import { mlock, mlockall, mprotect, munlock, munlockall } from './protect.ts';
 import { Space } from './space.ts';
 import type { MemoryFile, VmaFlags } from './vma.ts';
 
@@ -100,6 +101,8 @@ export class Model implements Subject {
   #call(space: Space, event: TraceEvent): number {
     if (event.op === Op.truncate) return this.#truncate(event);
     if (event.op === Op.punch) return this.#punchEvent(event);
+    if (event.op === Op.mlockall) return mlockall(space, event.flags);
+    if (event.op === Op.munlockall) return munlockall(space);
     const isLock = event.op === Op.mlock || event.op === Op.munlock;
     const shift = event.addr % PAGE_BYTES;
     if (shift !== 0 && !isLock) return -Errno.EINVAL;
@@ -141,17 +144,21 @@ export class Model implements Subject {
       growsDown,
       noReserve,
       account: (prot & PROT_WRITE) !== 0 && !isShared && !noReserve,
-      locked: (flags & MAP_LOCKED) !== 0 ? 'yes' : 'no',
+      locked: space.lockNew === 'no' && (flags & MAP_LOCKED) !== 0 ? 'yes' : space.lockNew,
       dontFork: false,
       wipeOnFork: false,
-      huge: 'unset',
+      // Thread stacks are mapped with MAP_STACK and get no huge pages.
+      huge: (flags & MAP_STACK) !== 0 ? 'no' : 'unset',
+      readAhead: 'normal',
+      dontDump: false,
+      mergeable: false,
     };
     space.unmap(start, start + len);
     const file = this.#fileOf(event, isShared, len);
     const pgoff = file === null ? start : event.off / PAGE_BYTES;
     space.place({ start, end: start + len, pgoff, flags: vmaFlags, file, source: null });
     const isPopulated = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
-    if (isPopulated || (flags & MAP_LOCKED) !== 0) {
+    if (isPopulated || vmaFlags.locked !== 'no') {
       populateRange(space, start, start + len, { ignoreErrors: true });
     }
     return start;

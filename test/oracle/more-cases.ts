@@ -2,6 +2,13 @@ import { group, type OracleCase } from './script.ts';
 
 /** Single traces beyond private anonymous NORESERVE memory; see cases.ts. */
 export const MORE_CASES: readonly OracleCase[] = [
+  // A moved VMA of a child does not merge with a fresh one; the parent's does.
+  ...group('5.5', [
+    `mmap 0.0.4 4; w 0.0.4; fork; 2: mremap 0.0.4 4 4 -> 1.0.0; 2: mmap 0.0.0 4;
+     2: mremap 1.0.0 4 4 -> 0.0.4; 2: V 0.0.0-0.4 rw, 0.0.4-0.8 rw;
+     mremap 0.0.4 4 4 -> 1.0.0; mmap 0.0.0 4; mremap 1.0.0 4 4 -> 0.0.4; V 0.0.0-0.8 rw`,
+    'mmap 0.0.0 8; w 0.0.0; fork; 2: fork; 3: mprotect 0.0.4 4 r; 3: mprotect 0.0.4 4 rw; 3: V 0.0.0-0.8 rw; 3: => 12/1',
+  ]),
   // Shared memory and files.
   ...group('11.1', [
     `mmap 0.0.0 64 shared; r 0.0.20 => ok 12/1 anon=0 shmem=4; w 0.0.25 => ok 12/2 shmem=8;

@@ -1,5 +1,5 @@
 import { Errno, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../src/base/index.ts';
-import { detach } from './anon-vma.ts';
+import { dropAnonVma } from './anon-vma.ts';
 import { populateRange } from './populate.ts';
 import type { Space } from './space.ts';
 import { GIB_PAGES, SLOT_PAGES } from './tables.ts';
@@ -106,7 +106,7 @@ function dontUnmap(
     }
   }
   source.flags = { ...source.flags, locked: 'no' };
-  if (source !== target && source.start === start && source.end === end) detach(source);
+  if (source !== target && source.start === start && source.end === end) dropAnonVma(source);
 }
 
 interface TableMove {

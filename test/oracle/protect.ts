@@ -1,4 +1,11 @@
-import { Errno, MLOCK_ONFAULT, PROT_WRITE } from '../../src/base/index.ts';
+import {
+  Errno,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
+  MLOCK_ONFAULT,
+  PROT_WRITE,
+} from '../../src/base/index.ts';
 import { populateRange, populateVma } from './populate.ts';
 import type { Space } from './space.ts';
 import { sameFlags, type Vma, type VmaFlags } from './vma.ts';
@@ -50,6 +57,33 @@ function setLocked(space: Space, start: number, end: number, locked: VmaFlags['l
     const flags = { ...vma.flags, locked };
     if (!sameFlags(flags, vma.flags)) space.modify(vma, from, to, flags);
   });
+}
+
+/** All mappings, or those to come, or both; then every page is brought in, errors or not. */
+export function mlockall(space: Space, flags: number): number {
+  const isKnown = (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) === 0;
+  if (!isKnown || flags === 0 || flags === MCL_ONFAULT) return -Errno.EINVAL;
+  const locked = flags & MCL_ONFAULT ? 'onfault' : 'yes';
+  space.lockNew = flags & MCL_FUTURE ? locked : 'no';
+  if ((flags & MCL_CURRENT) === 0) return 0;
+  setAllLocked(space, locked);
+  return populateRange(space, 0, Infinity, { ignoreErrors: true });
+}
+
+export function munlockall(space: Space): number {
+  space.lockNew = 'no';
+  setAllLocked(space, 'no');
+  return 0;
+}
+
+function setAllLocked(space: Space, locked: VmaFlags['locked']): void {
+  let vma = space.findAbove(0);
+  while (vma !== null) {
+    const { start, end } = vma;
+    const flags = { ...vma.flags, locked };
+    if (!sameFlags(flags, vma.flags)) space.modify(vma, start, end, flags);
+    vma = space.findAbove(end);
+  }
 }
 
 /** Each VMA piece from left to right, up to the first hole: ENOMEM there. */

@@ -1,4 +1,4 @@
-import { AnonVma, attach, cloneChain, detach, hasParents } from './anon-vma.ts';
+import { AnonVma, copyAnonVma } from './anon-vma.ts';
 import { GIB_PAGES, PUD_PAGES, SLOT_PAGES, spansOf, Tables } from './tables.ts';
 import { pgoffAt, sameFlags, type Vma, type VmaFlags } from './vma.ts';
 
@@ -17,6 +17,8 @@ interface Candidate {
 export class Space {
   readonly vmas: Vma[] = [];
   readonly tables = new Tables();
+  /** What mlockall(MCL_FUTURE) gives to new mappings (mm->def_flags). */
+  lockNew: VmaFlags['locked'] = 'no';
 
   find(page: number): Vma | null {
     return this.vmas.find((vma) => page >= vma.start && page < vma.end) ?? null;
@@ -44,17 +46,14 @@ export class Space {
     this.vmas.splice(at < 0 ? this.vmas.length : at, 0, vma);
   }
 
-  /** Takes a VMA off the list and off its anon_vmas. */
   remove(vma: Vma): void {
     this.vmas.splice(this.vmas.indexOf(vma), 1);
-    detach(vma);
   }
 
   /** Cuts `vma` at `page`; the upper part is new (__split_vma). */
   split(vma: Vma, page: number): void {
     if (page <= vma.start || page >= vma.end) return;
-    const upper: Vma = { ...vma, start: page, pgoff: pgoffAt(vma, page), chain: [] };
-    cloneChain(upper, vma);
+    const upper: Vma = { ...vma, start: page, pgoff: pgoffAt(vma, page) };
     vma.end = page;
     this.insert(upper);
   }
@@ -121,12 +120,9 @@ export class Space {
       mayHaveGuards,
       file,
       anonVma: null,
-      chain: [],
+      hasParent: false,
     };
-    if (source !== null) {
-      vma.anonVma = source.anonVma;
-      cloneChain(vma, source);
-    }
+    if (source !== null) copyAnonVma(vma, source);
     this.insert(vma);
     return vma;
   }
@@ -198,10 +194,10 @@ export class Space {
     if (vma.anonVma !== null) return;
     const next = this.vmas.find((other) => other.start === vma.end) ?? null;
     const previous = this.vmas.find((other) => other.end === vma.start) ?? null;
-    if (next !== null && canShareAnonVma(vma, next, next)) attach(vma, next.anonVma!);
+    if (next !== null && canShareAnonVma(vma, next, next)) copyAnonVma(vma, next);
     else if (previous !== null && canShareAnonVma(previous, vma, previous)) {
-      attach(vma, previous.anonVma!);
-    } else attach(vma, new AnonVma());
+      copyAnonVma(vma, previous);
+    } else vma.anonVma = new AnonVma();
   }
 }
 
@@ -210,21 +206,20 @@ function fits(target: Vma, candidate: Candidate): boolean {
   if (!sameFlags(target.flags, candidate.flags) || target.file !== candidate.file) return false;
   const { source } = candidate;
   const anonVma = source?.anonVma ?? null;
-  if (target.anonVma === null && anonVma !== null) return !hasParents(source!);
-  if (target.anonVma !== null && anonVma === null) return !hasParents(target);
+  if (target.anonVma === null && anonVma !== null) return !source!.hasParent;
+  if (target.anonVma !== null && anonVma === null) return !target.hasParent;
   return target.anonVma === anonVma;
 }
 
 /** The grown VMA gets the other's anon_vma if it has none (dup_anon_vma). */
 function takeAnonVma(target: Vma, source: Vma): void {
   if (target.anonVma !== null || source.anonVma === null) return;
-  target.anonVma = source.anonVma;
-  cloneChain(target, source);
+  copyAnonVma(target, source);
 }
 
 /** Two touching VMAs that differ at most in protection (anon_vma_compatible, reusable_anon_vma). */
 function canShareAnonVma(low: Vma, high: Vma, owner: Vma): boolean {
-  if (owner.anonVma === null || hasParents(owner)) return false;
+  if (owner.anonVma === null || owner.hasParent) return false;
   if (low.file !== high.file || high.pgoff !== pgoffAt(low, high.start)) return false;
   return sameFlags({ ...low.flags, prot: 0 }, { ...high.flags, prot: 0 });
 }

@@ -13,6 +13,9 @@ export interface VmaFlags {
   readonly dontFork: boolean;
   readonly wipeOnFork: boolean;
   readonly huge: 'unset' | 'yes' | 'no';
+  readonly readAhead: 'normal' | 'random' | 'sequential';
+  readonly dontDump: boolean;
+  readonly mergeable: boolean;
 }
 
 /** A memfd, or the hidden file behind one shared anonymous mmap. */
@@ -34,7 +37,7 @@ export interface Vma {
   mayHaveGuards: boolean;
   readonly file: MemoryFile | null;
   anonVma: AnonVma | null;
-  chain: AnonVma[];
+  hasParent: boolean;
 }
 
 export function isAnonymous(vma: Vma): boolean {

@@ -10,6 +10,10 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MAP_STACK,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
   MLOCK_ONFAULT,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
@@ -42,6 +46,7 @@ const POPULATE_BYTES_MAX: number = 2 * SLOT_BYTES;
  */
 export class OperationGenerator {
   readonly #random: Random;
+  readonly #layout: LayoutName;
   readonly #profile: Profile;
   readonly #places: PlacePicker;
   readonly #advices: readonly number[];
@@ -51,6 +56,7 @@ export class OperationGenerator {
 
   constructor(options: GeneratorOptions) {
     this.#random = options.random;
+    this.#layout = options.layout;
     this.#profile = options.profile;
     this.#places = new PlacePicker(options.layout, options.random);
     this.#advices = profileAdvices(options.profile);
@@ -123,6 +129,7 @@ export class OperationGenerator {
     if (!this.#has('reserve') || random.chance(0.5)) event.flags |= MAP_NORESERVE;
     if (this.#has('populate') && random.chance(0.08)) event.flags |= MAP_POPULATE;
     if (this.#has('mlock') && random.chance(0.04)) event.flags |= MAP_LOCKED;
+    if (this.#has('hugeflags') && random.chance(0.05)) event.flags |= MAP_STACK;
     const kind = random.below(100);
     if (kind < 22 && this.#has('file')) {
       event.flags |= kind < 11 ? MAP_SHARED : MAP_PRIVATE;
@@ -182,11 +189,24 @@ export class OperationGenerator {
   }
 
   #lock(pid: number): TraceEvent {
+    if (this.#has('mlockall') && this.#random.chance(0.04)) return this.#lockAll(pid);
     const op = this.#random.chance(0.5) ? Op.mlock : Op.munlock;
     const event = this.#range(pid, op);
     event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
     if (op === Op.mlock && this.#random.chance(0.4)) event.flags = MLOCK_ONFAULT;
     return event;
+  }
+
+  /** Everything becomes present, which is slow in large layouts: taken back soon. */
+  #lockAll(pid: number): TraceEvent {
+    const random = this.#random;
+    const unlock = { ...emptyEvent(), op: Op.munlockall, pid };
+    if (random.chance(0.3)) return unlock;
+    for (let i = random.below(6); i > 0; i--) this.#queue.push(this.#draw(pid));
+    this.#queue.push(unlock);
+    const isHuge = this.#layout === 'spread';
+    const flags = random.below(16) & (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+    return { ...emptyEvent(), op: Op.mlockall, pid, flags: isHuge ? flags | MCL_ONFAULT : flags };
   }
 
   #forkOrExit(pid: number): TraceEvent {

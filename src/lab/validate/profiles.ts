@@ -1,6 +1,8 @@
 import {
   MADV_COLD,
+  MADV_DODUMP,
   MADV_DOFORK,
+  MADV_DONTDUMP,
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
@@ -9,11 +11,16 @@ import {
   MADV_GUARD_REMOVE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
+  MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
+  MADV_NORMAL,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_RANDOM,
   MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../../base/index.ts';
@@ -39,6 +46,9 @@ export const FEATURES = [
   'forkflags',
   'guard',
   'hugeflags',
+  'hints',
+  'ksm',
+  'mlockall',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -70,6 +80,8 @@ const ADVICES_OF_FEATURE: Readonly<Partial<Record<Feature, readonly number[]>>> 
   forkflags: [MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK],
   guard: [MADV_GUARD_INSTALL, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE],
   hugeflags: [MADV_HUGEPAGE, MADV_NOHUGEPAGE],
+  hints: [MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTDUMP, MADV_DODUMP],
+  ksm: [MADV_MERGEABLE, MADV_UNMERGEABLE],
 };
 
 /** The advices of a profile, each as often as it is to be drawn. */
