@@ -46,7 +46,7 @@ export interface ExecRecord extends RecordHead {
 }
 export interface DeathRecord extends RecordHead {
   kind: 'death';
-  /** Whether it was the process's last thread; null where the kernel does not say (before 6.14). */
+  /** Whether it was the process's last thread; null where the kernel is too old to say. */
   isGroupDead: boolean | null;
 }
 
