@@ -32,11 +32,16 @@ function isPlainTouch(event: TraceEvent): boolean {
     event.pid >= 1 &&
     event.pid <= PID_LIMIT &&
     event.tid >= 0 &&
-    event.tid <= PID_LIMIT
+    event.tid <= PID_LIMIT &&
+    event.timeNs >= -1 &&
+    event.timeNs <= Number.MAX_SAFE_INTEGER
   );
 }
 
 function checkIds(event: TraceEvent): string | null {
+  if (!(event.timeNs >= -1 && event.timeNs <= Number.MAX_SAFE_INTEGER)) {
+    return `time ${event.timeNs} ns; give nanoseconds from 0 to 2^53`;
+  }
   if (event.pid === 0 && event.op === Op.mark) return null;
   if (!(event.pid >= 1 && event.pid <= PID_LIMIT)) return badId('pid', event.pid);
   if (!(event.tid >= 0 && event.tid <= PID_LIMIT)) return badId('tid', event.tid);
