@@ -1,0 +1,102 @@
+import { InputError } from '../base/index.ts';
+import {
+  type MachineOptions,
+  TOY_GEOMETRY,
+  X86_64_4LEVEL,
+  X86_64_5LEVEL,
+} from '../engine/index.ts';
+
+/** A modelled machine by name. */
+export interface MachinePreset {
+  readonly name: string;
+  readonly title: string;
+  readonly options: MachineOptions;
+}
+
+const GIB = 2 ** 30;
+
+export const MACHINES: readonly MachinePreset[] = [
+  {
+    name: 'default',
+    title: 'one node with 24 GiB, no swap: the machine that made the bundled recordings',
+    options: { nodeBytes: [24 * GIB] },
+  },
+  {
+    name: 'small',
+    title: 'one node with 1 GiB and 2 GiB of swap',
+    options: { nodeBytes: [GIB], swapBytes: 2 * GIB },
+  },
+  {
+    name: 'server',
+    title: 'two nodes of 512 GiB each, no swap',
+    options: { nodeBytes: [512 * GIB, 512 * GIB], bufferMiB: 3072 },
+  },
+  {
+    name: 'large',
+    title: 'two nodes of 1 TiB each, no swap',
+    options: { nodeBytes: [1024 * GIB, 1024 * GIB], bufferMiB: 3072 },
+  },
+];
+
+/** A preset by name. Throws InputError that names what there is. */
+export function parseMachine(name: string): MachinePreset {
+  const found = MACHINES.find((machine) => machine.name === name);
+  if (found !== undefined) return found;
+  const known = MACHINES.map((machine) => machine.name).join(', ');
+  throw new InputError(`machine '${name}' is unknown; there are ${known}`);
+}
+
+/** Settings `key=value` of a machine; the others are given back for the workload. */
+export function applySettings(
+  base: MachineOptions,
+  settings: readonly string[],
+): { machine: MachineOptions; rest: Map<string, string> } {
+  const machine = { ...base };
+  const rest = new Map<string, string>();
+  for (const setting of settings) {
+    const at = setting.indexOf('=');
+    if (at <= 0) throw new InputError(`--set ${setting}: want key=value`);
+    const key = setting.slice(0, at);
+    const value = setting.slice(at + 1);
+    if (!applyOne(machine, key, value)) rest.set(key, value);
+  }
+  return { machine, rest };
+}
+
+function applyOne(machine: MachineOptions, key: string, value: string): boolean {
+  switch (key) {
+    case 'memoryMiB':
+      machine.nodeBytes = [wholeNumber(key, value, 8) * 2 ** 20];
+      return true;
+    case 'swapMiB':
+      machine.swapBytes = wholeNumber(key, value, 0) * 2 ** 20;
+      return true;
+    case 'bufferMiB':
+      machine.bufferMiB = wholeNumber(key, value, 64);
+      return true;
+    case 'cpus':
+      machine.cpus = wholeNumber(key, value, 1);
+      if (machine.cpus > 16) throw new InputError('--set cpus: at most 16');
+      return true;
+    case 'geometry': {
+      const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
+      const geometry = geometries[value as keyof typeof geometries];
+      if (geometry === undefined) {
+        throw new InputError(`--set geometry=${value}: want 4-level, 5-level or toy`);
+      }
+      machine.geometry = geometry;
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+/** A whole number of at least `least`, or an InputError that says so. */
+export function wholeNumber(key: string, value: string, least: number): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < least || value.trim() === '') {
+    throw new InputError(`${key}=${value}: want a whole number of at least ${least}`);
+  }
+  return number;
+}

@@ -1,0 +1,42 @@
+import { MADV_DONTNEED } from '../../base/index.ts';
+import type { TraceEvent } from '../../trace/index.ts';
+import { GIB_BYTES, madvise, mark, mmapAnon, SLOT_BYTES, startProgram, writes } from './program.ts';
+import type { Workload } from './workload.ts';
+
+const PID = 1;
+const BASE_ADDR = 0x7f0000000000;
+
+/**
+ * ByteDance's functional test ("Improvement of PTE page table management", CLK 2021): 50 GB
+ * touched once per 2 MB and given back, so that only page tables are left.
+ */
+export const sparsePieces: Workload = {
+  name: 'sparse-pieces',
+  title: 'touch one page per 2 MiB, give each back by a 4 KiB MADV_DONTNEED (as allocators do)',
+  parameters: { gib: { value: 50, least: 1, what: 'GiB of address space' } },
+  *events({ gib = 50 }) {
+    yield* touched(gib);
+    for (let at = 0; at < gib * GIB_BYTES; at += SLOT_BYTES) {
+      yield madvise(PID, BASE_ADDR + at, 4096, MADV_DONTNEED);
+    }
+    yield mark('given back');
+  },
+};
+
+export const sparseWhole: Workload = {
+  name: 'sparse-whole',
+  title: 'touch one page per 2 MiB, give all back by one MADV_DONTNEED',
+  parameters: sparsePieces.parameters,
+  *events({ gib = 50 }) {
+    yield* touched(gib);
+    yield madvise(PID, BASE_ADDR, gib * GIB_BYTES, MADV_DONTNEED);
+    yield mark('given back');
+  },
+};
+
+function* touched(gib: number): Iterable<TraceEvent> {
+  yield* startProgram(PID);
+  yield mmapAnon(PID, BASE_ADDR, gib * GIB_BYTES);
+  yield writes(PID, BASE_ADDR, (gib * GIB_BYTES) / SLOT_BYTES, SLOT_BYTES);
+  yield mark('touched');
+}
