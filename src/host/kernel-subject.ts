@@ -11,7 +11,7 @@ import { OP_NAMES, Op, protWord, type TraceEvent } from '../trace/index.ts';
 import { stayOnOneCpu } from './affinity.ts';
 import { libc } from './libc.ts';
 import type { MapsEntry, Status } from './proc.ts';
-import { Puppet } from './puppet.ts';
+import { Puppet, type PuppetOptions } from './puppet.ts';
 
 /**
  * The running kernel as something that executes a trace: every process of the trace is a puppet.
@@ -27,10 +27,10 @@ export class KernelSubject {
   readonly #puppetFds = new Map<string, number>();
   readonly #undoAffinity: () => void;
 
-  constructor() {
+  constructor(options: PuppetOptions = {}) {
     this.#undoAffinity = stayOnOneCpu();
     try {
-      const first = Puppet.start();
+      const first = Puppet.start(options);
       this.#puppets.set(1, first);
       this.#base = first.status();
     } catch (error) {

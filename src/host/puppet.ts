@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { CapabilityError, errnoName } from '../base/index.ts';
+import { settleKhugepaged } from './huge-pages.ts';
 import { libc } from './libc.ts';
 import { type MapsEntry, type PageCounts, ProcFiles, type Status } from './proc.ts';
 import * as ptrace from './ptrace.ts';
@@ -22,6 +23,11 @@ import {
  *
  * Between commands it is stopped by ptrace. The kernel kills it when pagelab ends.
  */
+export interface PuppetOptions {
+  /** Leaves transparent huge pages to the system's setting; otherwise they are off for the puppet. */
+  readonly hasHugePages?: boolean;
+}
+
 export class Puppet {
   readonly pid: number;
   readonly #memoryFd: number;
@@ -37,7 +43,7 @@ export class Puppet {
   }
 
   /** Starts a puppet; CapabilityError where this machine or user cannot trace. */
-  static start(): Puppet {
+  static start(options: PuppetOptions = {}): Puppet {
     const pid = spawnIdle();
     try {
       ptrace.seize(pid, ptrace.PTRACE_O_EXITKILL | ptrace.PTRACE_O_TRACEFORK);
@@ -45,6 +51,8 @@ export class Puppet {
       expectStop(ptrace.waitFor(pid), 'the start');
       const puppet = new Puppet(pid);
       puppet.#moveIn();
+      if (options.hasHugePages) settleKhugepaged(puppet);
+      else puppet.syscall(SYS_PRCTL, PR_SET_THP_DISABLE, 1, 0, 0, 0);
       return puppet;
     } catch (error) {
       process.kill(pid, 'SIGKILL');
@@ -158,7 +166,6 @@ export class Puppet {
         this.syscall(SYS_MUNMAP, startAddr, endAddr - startAddr);
       }
     }
-    this.syscall(SYS_PRCTL, PR_SET_THP_DISABLE, 1, 0, 0, 0);
     this.#ignoreChildren();
   }
 

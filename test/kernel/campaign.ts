@@ -1,6 +1,6 @@
 /**
  * Long comparisons by hand: `node dist/test/kernel/campaign.js PROFILE SEEDS OPS [FIRST_SEED]`,
- * PROFILE being basic, full, or features joined by +. One line a run, the shrunk trace of each
+ * PROFILE being basic, huge, full, or features joined by +. One line a run, the shrunk trace of each
  * mismatch.
  */
 import {
@@ -13,7 +13,7 @@ import { describeResult, runCampaign } from './differential.ts';
 
 const [name = 'basic', seeds = '4', ops = '2000', first = '1'] = process.argv.slice(2);
 const profile =
-  name === 'basic' || name === 'full'
+  name === 'basic' || name === 'full' || name === 'huge'
     ? PROFILES[name]
     : customProfile(name.split('+') as Feature[]);
 let failures = 0;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { khugepagedCollapses, whyNoHugePages } from '../../src/host/index.ts';
 import {
   customProfile,
   FEATURES,
@@ -13,6 +14,7 @@ import { hasSwap, skipReason } from './needs-kernel.ts';
 const skip = skipReason();
 const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
 const OPS = 1500;
+const skipHuge = skip || (whyNoHugePages() ?? false);
 
 /** With swap, pageout does more than the model knows. */
 function withoutPageout(): Profile {
@@ -30,4 +32,15 @@ for (const layout of LAYOUT_NAMES) {
       assert.equal(describeResult(result), 'no mismatch', `PAGELAB_SEED=${seed}`);
     });
   }
+}
+
+for (const layout of LAYOUT_NAMES) {
+  test(`the same with huge pages by madvise: ${layout}`, { skip: skipHuge }, (t) => {
+    t.diagnostic(`PAGELAB_SEED=${seed}`);
+    const before = khugepagedCollapses();
+    const result = runCampaign({ seed, ops: OPS, layout, profile: PROFILES.huge });
+    // khugepaged filled a slot by itself: this run says nothing.
+    if (khugepagedCollapses() !== before) t.skip('khugepaged was active during the run');
+    else assert.equal(describeResult(result), 'no mismatch', `PAGELAB_SEED=${seed}`);
+  });
 }

@@ -7,6 +7,7 @@ import {
 } from '../../src/base/index.ts';
 import { KernelSubject } from '../../src/host/index.ts';
 import {
+  type CompareOptions,
   type Comparison,
   compare,
   type LayoutName,
@@ -34,13 +35,16 @@ export interface CampaignResult {
   readonly shrunkMismatch: Mismatch | null;
 }
 
-/** Random operations on the kernel and on a subject (the model); a mismatch is shrunk. */
-export function runCampaign(
-  campaign: Campaign,
-  makeSubject: () => Subject = () => new Model(),
-): CampaignResult {
+/** Random operations on the kernel and on a subject (the model by default); a mismatch is shrunk. */
+export function runCampaign(campaign: Campaign, makeSubject?: () => Subject): CampaignResult {
+  const hasHugePages = campaign.profile.features.has('hugepages');
   const generator = new OperationGenerator({ ...campaign, random: new Random(campaign.seed) });
   const { windows } = generator;
+  const setting: Setting = {
+    windows,
+    hasHugePages,
+    makeSubject: makeSubject ?? (() => new Model({ hasHugePages })),
+  };
   const events: TraceEvent[] = [];
   function* drawn(): Iterable<TraceEvent> {
     for (let i = 0; i < campaign.ops; i++) {
@@ -49,32 +53,34 @@ export function runCampaign(
       yield event;
     }
   }
-  const comparison = compareFresh(drawn(), windows, makeSubject, (event, answer) => {
+  const comparison = compareFresh(setting, drawn(), (event, answer) => {
     generator.onAnswer(event, answer);
   });
   if (comparison.mismatch === null) return { comparison, shrunk: [], shrunkMismatch: null };
   const { field } = comparison.mismatch;
   const fails = (trial: readonly TraceEvent[]): boolean =>
-    compareFresh(trial, windows, makeSubject).mismatch?.field === field;
-  const shrunk = shrink(events, fails);
-  const again = compareFresh(shrunk, windows, makeSubject);
+    compareFresh(setting, trial).mismatch?.field === field;
+  // A start with huge pages takes 150 ms.
+  const shrunk = shrink(events, fails, hasHugePages ? 200 : 2000);
+  const again = compareFresh(setting, shrunk);
   return { comparison, shrunk, shrunkMismatch: again.mismatch };
 }
 
-export function compareFresh(
+interface Setting {
+  readonly windows: readonly Window[];
+  readonly hasHugePages: boolean;
+  readonly makeSubject: () => Subject;
+}
+
+function compareFresh(
+  setting: Setting,
   events: Iterable<TraceEvent>,
-  windows: readonly Window[],
-  makeSubject: () => Subject,
-  onAnswer?: Parameters<typeof compare>[4] extends infer O
-    ? O extends { onAnswer?: infer F }
-      ? F
-      : never
-    : never,
+  onAnswer?: CompareOptions['onAnswer'],
 ): Comparison {
-  const kernel = new KernelSubject();
+  const kernel = new KernelSubject({ hasHugePages: setting.hasHugePages });
   try {
     const options = onAnswer === undefined ? {} : { onAnswer };
-    return compare(events, kernel, makeSubject(), windows, options);
+    return compare(events, kernel, setting.makeSubject(), setting.windows, options);
   } finally {
     kernel.close();
   }

@@ -1,6 +1,7 @@
 import {
   Errno,
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DODUMP,
   MADV_DOFORK,
   MADV_DONTDUMP,
@@ -25,6 +26,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../../src/base/index.ts';
+import { newAnon } from './faults.ts';
 import { populate } from './populate.ts';
 import type { Space } from './space.ts';
 import { GUARD, SLOT_PAGES, spansOf } from './tables.ts';
@@ -95,6 +97,8 @@ function adviseVma(
       return 0;
     case MADV_WILLNEED:
       return 0;
+    case MADV_COLLAPSE:
+      return collapse(space, vma, from, to);
     case MADV_REMOVE:
       return remove(host, vma, from, to);
     case MADV_GUARD_INSTALL:
@@ -147,6 +151,27 @@ function pageOut(space: Space, vma: Vma, from: number, to: number): void {
       else space.tables.delete(page);
     }
   }
+}
+
+/** Every slot with a table becomes a huge page, whatever is in it (madvise_collapse). */
+function collapse(space: Space, vma: Vma, from: number, to: number): number {
+  const { tables } = space;
+  const slotUp = (page: number): number => Math.ceil(page / SLOT_PAGES) * SLOT_PAGES;
+  const slotDown = (page: number): number => Math.floor(page / SLOT_PAGES) * SLOT_PAGES;
+  const hasSlot = slotUp(vma.start) < slotDown(vma.end);
+  const isAllowed = space.hasHugePages && vma.flags.huge !== 'no' && vma.anonVma !== null;
+  if (!isAllowed || !hasSlot || slotUp(from) > slotDown(to)) return -Errno.EINVAL;
+  let result = 0;
+  for (let slot = slotUp(from); slot < slotDown(to); slot += SLOT_PAGES) {
+    if (tables.hasPte(slot)) {
+      if (!tables.isHuge(slot)) tables.fillHuge(slot, newAnon);
+      continue;
+    }
+    result = -Errno.EINVAL;
+    // A GB without any table is only passed over.
+    if (tables.hasPmd(slot)) break;
+  }
+  return result;
 }
 
 function remove(host: AdviceHost, vma: Vma, from: number, to: number): number {

@@ -24,6 +24,7 @@ export function touch(space: Space, page: number, isWrite: boolean): FaultResult
 export function fault(space: Space, vma: Vma, page: number, isWrite: boolean): FaultResult {
   const entry = space.tables.get(page);
   if (entry === undefined) {
+    if (takesHugePage(space, vma, page)) return hugeFault(space, vma, page, isWrite);
     return vma.file === null
       ? anonymousFault(space, vma, page, isWrite)
       : fileFault(space, vma, vma.file, page, isWrite);
@@ -31,6 +32,21 @@ export function fault(space: Space, vma: Vma, page: number, isWrite: boolean): F
   if (entry.kind === 'guard') return 'SIGSEGV';
   if (isWrite && vma.flags.isShared && entry.kind === 'file') entry.page.isDirty = true;
   if (isWrite && !vma.flags.isShared) writeToPrivate(space, vma, page, entry);
+  return 'ok';
+}
+
+/** An empty table is enough to get a small page (__handle_mm_fault, thp_vma_suitable_order). */
+function takesHugePage(space: Space, vma: Vma, page: number): boolean {
+  const slotStart = Math.floor(page / SLOT_PAGES) * SLOT_PAGES;
+  const isSuitable = slotStart >= vma.start && slotStart + SLOT_PAGES <= vma.end;
+  const isAsked = vma.file === null && vma.flags.huge === 'yes' && space.hasHugePages;
+  return isAsked && isSuitable && !space.tables.hasPte(page);
+}
+
+/** The anon_vma comes first, for the huge zero page too (do_huge_pmd_anonymous_page). */
+function hugeFault(space: Space, vma: Vma, page: number, isWrite: boolean): FaultResult {
+  space.prepareAnonVma(vma);
+  space.tables.fillHuge(page, isWrite ? newAnon : () => ZERO);
   return 'ok';
 }
 
@@ -51,7 +67,8 @@ function writeToPrivate(space: Space, vma: Vma, page: number, entry: Entry): voi
     return;
   }
   space.prepareAnonVma(vma);
-  space.tables.set(page, newAnon());
+  if (entry.kind === 'zero' && space.tables.isHuge(page)) space.tables.fillHuge(page, newAnon);
+  else space.tables.set(page, newAnon());
 }
 
 /** do_read_fault, do_cow_fault, do_shared_fault. */
@@ -117,7 +134,8 @@ function fileEntry(page: FilePage): Entry {
   return { kind: 'file', page, isShmem: true };
 }
 
-function newAnon(): Entry {
+/** A page that only this entry maps. */
+export function newAnon(): Entry {
   const page: AnonPage = { mapCount: 0, isLazyFree: false };
   return { kind: 'anon', page, isDirty: true };
 }

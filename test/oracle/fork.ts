@@ -5,7 +5,7 @@ import type { Vma } from './vma.ts';
 
 /** The child's address space (dup_mmap). Nothing changes in the parent. */
 export function fork(parent: Space): Space {
-  const child = new Space();
+  const child = new Space(parent.hasHugePages);
   for (const vma of parent.vmas) {
     if (vma.flags.dontFork) continue;
     const copy: Vma = {
@@ -36,5 +36,8 @@ function copyTables(parent: Space, child: Space, { start, end }: Vma): void {
   }
   for (const [page, entry] of parent.tables.entriesIn(start, end)) {
     child.tables.set(page, { ...entry });
+  }
+  for (const at of spansOf(start, end, SLOT_PAGES)) {
+    if (parent.tables.isHuge(at)) child.tables.markHuge(at, true);
   }
 }

@@ -29,8 +29,12 @@ const KIB_PER_PAGE = 4;
  * kernel function stand in docs/validate.md.
  */
 export class Model implements Subject {
-  readonly #spaces = new Map<number, Space>([[1, new Space()]]);
+  readonly #spaces = new Map<number, Space>();
   readonly #files = new Map<string, MemoryFile>();
+
+  constructor(options: { hasHugePages: boolean } = { hasHugePages: false }) {
+    this.#spaces.set(1, new Space(options.hasHugePages));
+  }
 
   close(): void {}
 

@@ -148,6 +148,7 @@ function moveTables(space: Space, move: TableMove): void {
 
 function moveTable(space: Space, from: number, to: number, pages: number): void {
   const { tables } = space;
+  const isHuge = tables.isHuge(from);
   if (tables.hasPte(from)) tables.makePte(to);
   else if (tables.hasPmd(from)) tables.makePud(to);
   for (const [page, entry] of tables.entriesIn(from, from + pages)) {
@@ -155,7 +156,10 @@ function moveTable(space: Space, from: number, to: number, pages: number): void 
     tables.set(page - from + to, entry);
     tables.delete(page);
   }
-  if (pages === SLOT_PAGES) tables.freePte(from);
+  if (pages === SLOT_PAGES) {
+    tables.freePte(from);
+    tables.markHuge(to, isHuge);
+  }
 }
 
 /**

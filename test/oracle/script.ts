@@ -36,8 +36,6 @@ export interface OracleCase {
   /** The rule's number in docs/validate.md. */
   readonly rule: string;
   readonly script: string;
-  /** Needs transparent huge pages by madvise; the others run with them off. */
-  readonly isHuge?: boolean;
 }
 
 /** Cases of one rule. */

@@ -15,10 +15,16 @@ interface Candidate {
 
 /** The address space of one process: VMAs in order of address, and page tables. */
 export class Space {
+  /** Huge pages where a VMA asks for them (THP = madvise); false: off for the process. */
+  readonly hasHugePages: boolean;
   readonly vmas: Vma[] = [];
   readonly tables = new Tables();
   /** What mlockall(MCL_FUTURE) gives to new mappings (mm->def_flags). */
   lockNew: VmaFlags['locked'] = 'no';
+
+  constructor(hasHugePages: boolean) {
+    this.hasHugePages = hasHugePages;
+  }
 
   find(page: number): Vma | null {
     return this.vmas.find((vma) => page >= vma.start && page < vma.end) ?? null;
@@ -56,6 +62,12 @@ export class Space {
     const upper: Vma = { ...vma, start: page, pgoff: pgoffAt(vma, page) };
     vma.end = page;
     this.insert(upper);
+    this.#splitHuge(page);
+  }
+
+  /** No huge page lies across a border of two VMAs (vma_adjust_trans_huge). */
+  #splitHuge(border: number): void {
+    if (border % SLOT_PAGES !== 0) this.tables.markHuge(border, false);
   }
 
   /** Unmaps [start, end): entries, tables by rule 3.3, VMAs. */
@@ -130,6 +142,8 @@ export class Space {
   /** Changes the flags of a piece of one VMA: merge with neighbours, else split (vma_modify). */
   modify(vma: Vma, start: number, end: number, flags: VmaFlags): Vma {
     const { file } = vma;
+    this.#splitHuge(start);
+    this.#splitHuge(end);
     const candidate = { start, end, pgoff: pgoffAt(vma, start), flags, file, source: vma };
     const left = start === vma.start ? this.#leftFor(candidate) : null;
     const right = end === vma.end ? this.#rightFor(candidate, left) : null;

@@ -40,10 +40,13 @@ export interface EntryCounts {
 }
 
 class PteTable {
+  /** The slot is mapped by one huge page (or the huge zero page): all entries are alike. */
+  isHuge = false;
   readonly entries = new Map<number, Entry>();
   readonly counts: EntryCounts = { present: 0, guards: 0, anon: 0, file: 0, shmem: 0 };
 
   set(page: number, entry: Entry): void {
+    this.isHuge = false;
     this.delete(page);
     this.entries.set(page, entry);
     count(this.counts, entry, 1);
@@ -53,6 +56,7 @@ class PteTable {
   delete(page: number): void {
     const entry = this.entries.get(page);
     if (entry === undefined) return;
+    this.isHuge = false;
     this.entries.delete(page);
     count(this.counts, entry, -1);
     if ('page' in entry) entry.page.mapCount -= 1;
@@ -118,6 +122,23 @@ export class Tables {
 
   freePud(page: number): void {
     this.#pud.delete(pudOf(page));
+  }
+
+  isHuge(page: number): boolean {
+    return this.#pte.get(slotOf(page))?.isHuge === true;
+  }
+
+  /** Fills the slot's table; from now on it counts as one huge page, until an entry changes. */
+  fillHuge(page: number, makeEntry: () => Entry): void {
+    const first = slotOf(page) * SLOT_PAGES;
+    for (let at = first; at < first + SLOT_PAGES; at++) this.set(at, makeEntry());
+    this.markHuge(page, true);
+  }
+
+  /** A huge page becomes 512 small ones (false), or the slot was copied or moved as one (true). */
+  markHuge(page: number, isHuge: boolean): void {
+    const table = this.#pte.get(slotOf(page));
+    if (table !== undefined) table.isHuge = isHuge;
   }
 
   isEmptyPte(page: number): boolean {

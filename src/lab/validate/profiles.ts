@@ -1,5 +1,6 @@
 import {
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DODUMP,
   MADV_DOFORK,
   MADV_DONTDUMP,
@@ -49,6 +50,7 @@ export const FEATURES = [
   'hints',
   'ksm',
   'mlockall',
+  'hugepages',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -59,10 +61,18 @@ export interface Profile {
   readonly processesMax: number;
 }
 
-/** Exactly what research measured for mappings without huge pages; everything. */
-export const PROFILES: Readonly<Record<'basic' | 'full', Profile>> = {
+/**
+ * `basic`: private anonymous mappings, small pages. `huge`: the same with transparent huge pages by
+ * madvise; kernel and subject must have them on. `full`: everything else, small pages.
+ */
+export const PROFILES: Readonly<Record<'basic' | 'huge' | 'full', Profile>> = {
+  huge: { name: 'huge', features: new Set(['hugepages', 'errors']), processesMax: 3 },
   basic: { name: 'basic', features: new Set(), processesMax: 3 },
-  full: { name: 'full', features: new Set(FEATURES), processesMax: 3 },
+  full: {
+    name: 'full',
+    features: new Set(FEATURES.filter((feature) => feature !== 'hugepages')),
+    processesMax: 3,
+  },
 };
 
 /** A profile of its own from a list of features. */
@@ -81,6 +91,7 @@ const ADVICES_OF_FEATURE: Readonly<Partial<Record<Feature, readonly number[]>>> 
   guard: [MADV_GUARD_INSTALL, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE],
   hugeflags: [MADV_HUGEPAGE, MADV_NOHUGEPAGE],
   hints: [MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_DONTDUMP, MADV_DODUMP],
+  hugepages: [MADV_HUGEPAGE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLLAPSE, MADV_COLLAPSE],
   ksm: [MADV_MERGEABLE, MADV_UNMERGEABLE],
 };
 

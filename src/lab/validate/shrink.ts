@@ -3,15 +3,17 @@ import type { TraceEvent } from '../../trace/index.ts';
 /** Runs a trace on fresh subjects; true when it still shows the difference. */
 export type Fails = (events: readonly TraceEvent[]) => boolean;
 
-/** At most this many trial runs: a shrunk trace is a help for people, not a proof of minimality. */
-const TRIALS_MAX = 2000;
-
 /**
  * The shortest trace found that still fails: delta debugging (Zeller, Hildebrandt 2002) over the
- * list, then single events made simpler. `events` must fail and end at the failing event.
+ * list, then single events made simpler. `events` must fail and end at the failing event. At most
+ * `trialsMax` runs: a shrunk trace is a help for people, not a proof of minimality.
  */
-export function shrink(events: readonly TraceEvent[], fails: Fails): TraceEvent[] {
-  const budget = { trials: TRIALS_MAX };
+export function shrink(
+  events: readonly TraceEvent[],
+  fails: Fails,
+  trialsMax = 2000,
+): TraceEvent[] {
+  const budget = { trials: trialsMax };
   const stillFails: Fails = (trial) => {
     if (budget.trials <= 0) return false;
     budget.trials -= 1;
