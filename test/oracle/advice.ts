@@ -163,12 +163,13 @@ function collapse(space: Space, vma: Vma, from: number, to: number): number {
   if (!isAllowed || !hasSlot || slotUp(from) > slotDown(to)) return -Errno.EINVAL;
   let result = 0;
   for (let slot = slotUp(from); slot < slotDown(to); slot += SLOT_PAGES) {
-    if (tables.hasPte(slot)) {
+    const hasGuards = tables.countsIn(slot, slot + SLOT_PAGES).guards > 0;
+    if (tables.hasPte(slot) && !hasGuards) {
       if (!tables.isHuge(slot)) tables.fillHuge(slot, newAnon);
       continue;
     }
     result = -Errno.EINVAL;
-    // A GB without any table is only passed over.
+    // A GB without any table is only passed over; a missing table or a guard ends it.
     if (tables.hasPmd(slot)) break;
   }
   return result;

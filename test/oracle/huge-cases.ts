@@ -54,6 +54,11 @@ export const HUGE_CASES: readonly OracleCase[] = [
     'mmap 0.0.0 1s; hugepage 0.0.0 1s; r 0.0.0; collapse 0.0.0 1s => ok 12/512 anon=0',
     'mmap 0.0.0 1s; w 0.0.0 9; fork; collapse 0.0.0 1s => ok 12/512; 2: => 12/9; 2: collapse 0.0.0 1s => ok 12/512',
   ]),
+  ...group('8.6', [
+    'mmap 0.0.0 1s; w 0.0.0; guard_install 0.0.5 1; collapse 0.0.0 1s => EINVAL 12/1 guards=1',
+    `mmap 0.0.0 2s; w 0.0.0; w 0.1.0; guard_install 0.0.5 1; collapse 0.0.0 2s => EINVAL 16/2;
+     guard_remove 0.0.0 2s; guard_install 0.1.5 1; collapse 0.0.0 2s => EINVAL 16/513`,
+  ]),
   ...group('8.5', [
     `mmap 0.0.0 3s; w 0.1.0; collapse 0.0.0 3s => EINVAL 12/1; w 0.0.0;
      collapse 0.0.0 3s => EINVAL 16/1024`,

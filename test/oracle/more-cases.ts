@@ -153,6 +153,12 @@ export const MORE_CASES: readonly OracleCase[] = [
     'mmap 0.0.0 4; guard_install 0.0.0 1; mmap 0.0.4 4; V 0.0.0-0.8 rw',
     'mmap 0.0.0 4; mmap 0.0.8 4; guard_install 0.0.0 1; guard_install 0.0.8 1; mmap 0.0.4 4; V 0.0.0-0.8 rw, 0.0.8-0.12 rw',
   ]),
+  // Flags that only hinder merging.
+  ...group('18.2', [
+    'mmap 0.0.0 4; mmap 0.0.4 4 stack; V 0.0.0-0.4 rw, 0.0.4-0.8 rw; nohugepage 0.0.0 4; V 0.0.0-0.8 rw',
+    'mmap 0.0.0 8; random 0.0.0 4; sequential 0.0.4 4; V 0.0.0-0.4 rw, 0.0.4-0.8 rw; normal 0.0.0 8; V 0.0.0-0.8 rw',
+    'mmap 0.0.0 8; dontdump 0.0.0 4; V 0.0.0-0.4 rw, 0.0.4-0.8 rw; dodump 0.0.0 4; V 0.0.0-0.8 rw',
+  ]),
   // MAP_GROWSDOWN.
   ...group('16.1', [
     `mmap 0.5.0 4 growsdown; w 0.4.510 => ok 12/1; V 0.4.510-5.4 rw; mmap 0.3.0 4;

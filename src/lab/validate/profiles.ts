@@ -61,18 +61,28 @@ export interface Profile {
   readonly processesMax: number;
 }
 
+/** With huge pages these depend on the content of pages, or on shmem's own settings. */
+const NOT_WITH_HUGE_PAGES: readonly Feature[] = [
+  'shared',
+  'file',
+  'remove',
+  'free',
+  'cold',
+  'pageout',
+];
+
+function allBut(left: readonly Feature[]): ReadonlySet<Feature> {
+  return new Set(FEATURES.filter((feature) => !left.includes(feature)));
+}
+
 /**
- * `basic`: private anonymous mappings, small pages. `huge`: the same with transparent huge pages by
- * madvise; kernel and subject must have them on. `full`: everything else, small pages.
+ * `basic`: private anonymous mappings, small pages. `full`: everything with small pages. `huge`:
+ * transparent huge pages by madvise, on private anonymous memory; kernel and subject must have them.
  */
-export const PROFILES: Readonly<Record<'basic' | 'huge' | 'full', Profile>> = {
-  huge: { name: 'huge', features: new Set(['hugepages', 'errors']), processesMax: 3 },
+export const PROFILES: Readonly<Record<'basic' | 'full' | 'huge', Profile>> = {
   basic: { name: 'basic', features: new Set(), processesMax: 3 },
-  full: {
-    name: 'full',
-    features: new Set(FEATURES.filter((feature) => feature !== 'hugepages')),
-    processesMax: 3,
-  },
+  full: { name: 'full', features: allBut(['hugepages']), processesMax: 3 },
+  huge: { name: 'huge', features: allBut(NOT_WITH_HUGE_PAGES), processesMax: 3 },
 };
 
 /** A profile of its own from a list of features. */
