@@ -110,7 +110,10 @@ export interface TraceEvent {
   outcome: Outcome;
   /** Recorded error number (positive) when `outcome` is failed; 0 where unknown. */
   errno: number;
-  /** sample: the counters. */
+  /**
+   * sample: the counters. With `extra.within` (ns) they were read at some moment of
+   * [timeNs, timeNs + within].
+   */
   sample: Sample | null;
   /** mark: its name. */
   name: string;

@@ -20,6 +20,8 @@ export interface ReplayOptions {
   nowMs?: () => number;
   /** Called now and then with the number of events done. */
   onProgress?: (events: number) => void;
+  /** Called at each sample, with the system as it then is. */
+  onSample?: (system: System, event: TraceEvent) => void;
   /** Gets the system when the trace has ended, before it is dropped. */
   onEnd?: (system: System) => void;
   /** Process whose own curve is kept; default: that of the first sample, else of the first event. */
@@ -69,6 +71,7 @@ class Replay {
     const now = this.#options.nowMs ?? (() => 0);
     const startedMs = now();
     for (let event = reader.next(); event !== null; event = reader.next()) this.#step(event);
+    this.#truth.close();
     this.#point();
     const elapsedMs = now() - startedMs;
     const result = this.#result(elapsedMs);
@@ -78,6 +81,7 @@ class Replay {
 
   #step(event: TraceEvent): void {
     this.#events += 1;
+    if (this.#truth.openPid >= 0) this.#followSample(event);
     if (event.op === Op.touch) {
       const result = this.#executor.apply(event);
       if (event.outcome !== Outcome.unknown) this.#compare(event, result);
@@ -89,6 +93,16 @@ class Replay {
       this.#point();
     }
     if (this.#events % PROGRESS_EVENTS === 0) this.#options.onProgress?.(this.#events);
+  }
+
+  /** A sample's interval goes on, or is over before this event. */
+  #followSample(event: TraceEvent): void {
+    const truth = this.#truth;
+    const process = this.#system.process(truth.openPid);
+    if (process !== undefined) truth.look(process.counters());
+    const isOver = event.timeNs < 0 || event.timeNs > truth.openUntilNs;
+    const isItsEnd = (event.op === Op.exit || event.op === Op.exec) && event.pid === truth.openPid;
+    if (isOver || isItsEnd || process === undefined) truth.close();
   }
 
   #stepCall(event: TraceEvent): void {
@@ -106,7 +120,8 @@ class Replay {
     if (process === undefined || event.sample === null) return;
     this.#time(event);
     raisePeak(this.#peak, this.#series.add(this.#lastT, this.#events, event.sample));
-    this.#truth.check(event, process.counters());
+    this.#truth.begin(event, process.counters());
+    this.#options.onSample?.(this.#system, event);
   }
 
   /** Points stand at recorded times; a trace without any counts events. */

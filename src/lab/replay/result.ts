@@ -18,8 +18,10 @@ export interface RunResult {
   /** The kernel's own counters in the recording against ours. */
   truth: {
     samples: number;
-    /** Samples all of whose fields agree. */
+    /** Samples all of whose fields agree, at one moment of the interval in which they were read. */
     exact: number;
+    /** Those that agree at the interval's end, when the recorder stamped them. */
+    exactAtStamp: number;
     fields: Partial<Record<keyof Sample, FieldTruth>>;
   };
   final: RunCounters & { processes: Record<string, ProcessCounters> };

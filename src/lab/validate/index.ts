@@ -5,3 +5,4 @@ export * from './operations.ts';
 export * from './profiles.ts';
 export * from './shrink.ts';
 export * from './subject.ts';
+export * from './validate.ts';

@@ -9,7 +9,7 @@ import { type MapsLine, parseMaps } from './maps-file.ts';
 import { MemoryCalls } from './memory-calls.ts';
 import { Notes } from './notes.ts';
 import { Processes } from './processes.ts';
-import { parseStatus, type TimedSample } from './status-file.ts';
+import { parseStatus, STAMP_LAG_NS, type TimedSample } from './status-file.ts';
 import type {
   DeathRecord,
   EnterRecord,
@@ -150,7 +150,8 @@ class Conversion {
         this.notes.count('samples dropped: the process was not there');
         continue;
       }
-      this.list.push({ op: Op.sample, pid: this.mainPid, timeNs, sample });
+      const extra = { within: STAMP_LAG_NS };
+      this.list.push({ op: Op.sample, pid: this.mainPid, timeNs, sample, extra });
       this.counts.samples++;
     }
   }

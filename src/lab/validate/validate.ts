@@ -1,0 +1,123 @@
+import { Random } from '../../base/index.ts';
+import { Op, type TraceEvent } from '../../trace/index.ts';
+import { type CompareOptions, type Comparison, compare, type Mismatch } from './compare.ts';
+import { LAYOUT_NAMES } from './layouts.ts';
+import { OperationGenerator } from './operations.ts';
+import type { Profile } from './profiles.ts';
+import { shrink } from './shrink.ts';
+import type { Subject, Window } from './subject.ts';
+
+/** Makes fresh subjects: each attempt, and each step of shrinking, begins anew. */
+export interface Subjects {
+  readonly kernel: () => Subject;
+  readonly engine: () => Subject;
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface ValidateOptions extends Subjects {
+  readonly seed: number;
+  readonly ops: number;
+  readonly profile: Profile;
+}
+
+export interface ValidationResult {
+  readonly events: number;
+  /** Answers and observations compared. */
+  readonly steps: number;
+  /** At most one: a comparison ends at its first difference. */
+  readonly mismatches: readonly (Mismatch & { readonly trace: readonly TraceEvent[] })[];
+}
+
+/** Operations of one run of the generator: fresh processes then, and the next layout. */
+const OPS_PER_ROUND = 4000;
+
+/** Random operations on both; ends at the first difference, which is shrunk. */
+export function validate(options: ValidateOptions): ValidationResult {
+  const random = new Random(options.seed);
+  let events = 0;
+  let steps = 0;
+  for (let round = 0; events < options.ops; round++) {
+    const layout = LAYOUT_NAMES[round % LAYOUT_NAMES.length] ?? 'dense';
+    const ops = Math.min(OPS_PER_ROUND, options.ops - events);
+    const generator = new OperationGenerator({
+      layout,
+      profile: options.profile,
+      random: new Random(random.uint32()),
+    });
+    const drawn: TraceEvent[] = [];
+    const before = events;
+    const source = function* (): Iterable<TraceEvent> {
+      for (let i = 0; i < ops; i++) {
+        const event = generator.next();
+        drawn.push(event);
+        if (i % 256 === 0) options.onProgress?.(before + i);
+        yield event;
+      }
+    };
+    const result = compareFresh(source(), generator.windows, options, {
+      onAnswer: (event, answer) => generator.onAnswer(event, answer),
+    });
+    events += result.events;
+    steps += result.steps;
+    if (result.mismatch !== null) {
+      return { events, steps, mismatches: [shrunk(drawn, generator.windows, options, result)] };
+    }
+  }
+  return { events, steps, mismatches: [] };
+}
+
+/** The events of a trace on both; windows are the 512 GB regions that its mappings touch. */
+export function validateTrace(
+  options: Subjects & { events: readonly TraceEvent[] },
+): ValidationResult {
+  const windows = windowsOf(options.events);
+  const result = compareFresh(options.events, windows, options, {});
+  const { events, steps } = result;
+  if (result.mismatch === null) return { events, steps, mismatches: [] };
+  return { events, steps, mismatches: [shrunk(options.events, windows, options, result)] };
+}
+
+function shrunk(
+  events: readonly TraceEvent[],
+  windows: readonly Window[],
+  subjects: Subjects,
+  found: Comparison,
+): ValidationResult['mismatches'][number] {
+  const field = found.mismatch?.field;
+  const fails = (trial: readonly TraceEvent[]): boolean =>
+    compareFresh(trial, windows, subjects, {}).mismatch?.field === field;
+  // What came after the difference does not matter.
+  const trace = shrink(events.slice(0, found.events), fails);
+  const again = compareFresh(trace, windows, subjects, {}).mismatch ?? found.mismatch;
+  return { ...(again as Mismatch), trace };
+}
+
+function compareFresh(
+  events: Iterable<TraceEvent>,
+  windows: readonly Window[],
+  subjects: Subjects,
+  options: CompareOptions,
+): Comparison {
+  const kernel = subjects.kernel();
+  try {
+    return compare(events, kernel, subjects.engine(), windows, options);
+  } finally {
+    kernel.close();
+  }
+}
+
+const REGION_BYTES = 2 ** 39;
+
+function windowsOf(events: readonly TraceEvent[]): Window[] {
+  const regions = new Set<number>();
+  for (const event of events) {
+    if (event.op !== Op.mmap && event.op !== Op.mremap) continue;
+    const addr = event.op === Op.mmap ? event.addr : event.newAddr;
+    if (addr > 0 && addr < 2 ** 47) regions.add(Math.floor(addr / REGION_BYTES));
+  }
+  const sorted = [...regions].sort((a, b) => a - b);
+  return sorted.map((region) => ({
+    startAddr: region * REGION_BYTES,
+    endAddr: (region + 1) * REGION_BYTES,
+  }));
+}
