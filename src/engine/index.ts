@@ -26,3 +26,4 @@ export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';
 export { Process, System } from './system.ts';
+export { validateMachine } from './validate.ts';

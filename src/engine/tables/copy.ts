@@ -25,7 +25,16 @@ import {
   setRun,
 } from './leaf.ts';
 import { OWNER_ROOT } from './owner.ts';
-import { FORM_DENSE, FORM_RUN, flagsAt, T_CONTENTS, T_COUNT, T_RULE, tableForm } from './table.ts';
+import {
+  dropContents,
+  FORM_DENSE,
+  FORM_RUN,
+  flagsAt,
+  T_CONTENTS,
+  T_COUNT,
+  T_RULE,
+  tableForm,
+} from './table.ts';
 import {
   breakUniform,
   makeUniform,
@@ -149,6 +158,8 @@ function copyLeaf(
     const flags = isDense ? m.bytes[flagBytes + i] : entryFlags(m, from, i);
     if (flags !== ENTRY_NONE) copyEntry(m, child, from, to, i, flags, isCow, shmem);
   }
+  // None of the entries lay in this VMA: an empty table has no contents.
+  if (w[to + T_COUNT] === 0) dropContents(m, to);
 }
 
 function copyEntry(

@@ -101,12 +101,12 @@ export function addEntry(
 ): void {
   const w = m.words;
   const count = w[table + T_COUNT];
+  if (count === 0) countEmptyTables(m, owner, -1);
   switch (w[table + T_STATE] & FORM_MASK) {
     case FORM_EMPTY:
       w[table + T_INDEX] = (w[table + T_INDEX] & 511) | (index << 9) | (flags << 18);
       w[table + T_CONTENTS] = word;
       setTableForm(m, table, FORM_ONE);
-      countEmptyTables(m, owner, -1);
       break;
     case FORM_ONE:
       oneToFew(m, table);

@@ -1,0 +1,376 @@
+import { assert } from '../base/index.ts';
+import {
+  F_MAPCOUNT,
+  F_STATE,
+  FRAME_WORDS,
+  TYPE_ANON,
+  TYPE_FREE,
+  TYPE_INDEX,
+  TYPE_KERNEL,
+  TYPE_MASK,
+  TYPE_OBJECT,
+  TYPE_PCP,
+  TYPE_TABLE,
+} from './frames/frame-record.ts';
+import {
+  blockExtent,
+  blockFreeOrder,
+  EXTENT_ANON,
+  EXTENT_NONE,
+  EXTENT_OBJECT,
+  EXTENT_TABLES,
+} from './frames/pageblock.ts';
+import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
+import * as L from './layout.ts';
+import type { Machine } from './machine.ts';
+import { O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
+import { swapSlotUsers } from './objects/swap.ts';
+import {
+  C_ANON,
+  C_FILE,
+  C_SHMEM,
+  C_SPECIAL,
+  C_SWAP,
+  C_ZERO,
+  MM_LOCK,
+  MM_NEXT,
+  MM_TOTAL_VM,
+  MM_VMA_COUNT,
+  MM_VMA_ENDS,
+  mmCounter,
+} from './space/mm.ts';
+import { V_MM, V_OBJECT, vmaAt, vmaEnd, vmaLookup, vmaStart } from './space/vma.ts';
+import {
+  ENTRY_NONE,
+  ENTRY_OBJECT,
+  ENTRY_PAGE,
+  ENTRY_SPECIAL,
+  ENTRY_SWAP,
+  ENTRY_ZERO,
+  KIND_MASK,
+} from './tables/entry.ts';
+import { entryFlags, entryWord } from './tables/leaf.ts';
+import {
+  OWNER_EMPTY_TABLES,
+  OWNER_KIND,
+  OWNER_MM,
+  OWNER_ROOT,
+  OWNER_TABLES,
+} from './tables/owner.ts';
+import {
+  FORM_DENSE,
+  FORM_UNIFORM,
+  T_CONTENTS,
+  T_COUNT,
+  T_PARENT,
+  T_PFN,
+  tableForm,
+  tableIndex,
+  tableLevel,
+} from './tables/table.ts';
+import { UNIFORM_RUN, uniformBase, uniformFlags, uniformKind } from './tables/uniform.ts';
+import { entrySpan } from './tables/walk.ts';
+import { rssCounter } from './tables/zap.ts';
+
+/**
+ * Recomputes everything that the engine keeps a count of, from the entries and lists themselves,
+ * and throws AssertionError at the first difference. For tests and after imports; it looks at every
+ * entry and frame record.
+ */
+export function validateMachine(m: Machine): void {
+  const tally = new Tally(m);
+  for (let mm = m.words[L.H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) tally.addSpace(mm);
+  for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) tally.addObject(o);
+  tally.checkMappings();
+  tally.checkSwap();
+  checkFrames(m, tally);
+}
+
+/** What a walk over all trees finds. */
+class Tally {
+  readonly m: Machine;
+  /** Times that each frame is mapped by entries of address spaces. */
+  readonly maps = new Map<number, number>();
+  readonly slotUsers = new Map<number, number>();
+  /** Frames of tables and of objects' pages. */
+  tableFrames = 0;
+  objectFrames = 0;
+
+  constructor(m: Machine) {
+    this.m = m;
+  }
+
+  addSpace(mm: number): void {
+    const { m } = this;
+    assert(m.words[mm + OWNER_KIND] === OWNER_MM, 'an address space on the list is none');
+    assert(m.words[mm + MM_LOCK] === 0, 'mmap_lock is held');
+    checkAreas(m, mm);
+    const found = this.#walk(mm);
+    const expect = (what: string, counted: number, kept: number): void => {
+      assert(counted === kept, `${what}: ${counted} found, ${kept} kept`);
+    };
+    for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL]) {
+      expect(`counter ${counter}`, found.counters[counter] ?? 0, mmCounter(m, mm, counter));
+    }
+  }
+
+  addObject(object: number): void {
+    const found = this.#walk(object);
+    const { words } = this.m;
+    assert(found.pages === words[object + O_PAGES], 'cached pages of an object');
+    assert(
+      (found.counters[C_SWAP] ?? 0) === words[object + O_SWAPPED],
+      'swapped pages of an object',
+    );
+    this.objectFrames += found.pages;
+  }
+
+  #walk(owner: number): Found {
+    const { m } = this;
+    const found: Found = { tables: [0, 0, 0, 0, 0], empty: 0, pages: 0, counters: {} };
+    const root = m.words[owner + OWNER_ROOT];
+    if (root !== 0) {
+      assert(m.words[root + T_PARENT] === owner, "a root's owner");
+      this.#walkTable(owner, root, 0, found);
+    }
+    for (let level = 0; level < 5; level++) {
+      const kept = m.words[owner + OWNER_TABLES + level];
+      const counted = found.tables[level] ?? 0;
+      assert(counted === kept, `tables of level ${level}: ${counted} found, ${kept} kept`);
+      this.tableFrames += counted;
+    }
+    const kept = m.words[owner + OWNER_EMPTY_TABLES];
+    assert(found.empty === kept, `empty tables: ${found.empty} found, ${kept} kept`);
+    return found;
+  }
+
+  #walkTable(owner: number, table: number, base: number, found: Found): void {
+    const { m } = this;
+    const level = tableLevel(m, table);
+    found.tables[level] = (found.tables[level] ?? 0) + 1;
+    if (level === 0) {
+      this.#walkLeaf(owner, table, base, found);
+      return;
+    }
+    if (tableForm(m, table) === FORM_UNIFORM) {
+      this.#walkUniform(owner, table, base, found);
+      return;
+    }
+    let children = 0;
+    const span = entrySpan(m, level);
+    for (let i = 0; tableForm(m, table) === FORM_DENSE && i < m.entryCount; i++) {
+      const child = m.words[m.words[table + T_CONTENTS] + i];
+      if (child === 0) continue;
+      children++;
+      assert(m.words[child + T_PARENT] === table, "a table's parent");
+      assert(tableIndex(m, child) === i, "a table's index");
+      assert(tableLevel(m, child) === level - 1, "a table's level");
+      this.#walkTable(owner, child, base + i * span, found);
+    }
+    assert(children === m.words[table + T_COUNT], `children: ${children} found`);
+  }
+
+  #walkUniform(owner: number, table: number, base: number, found: Found): void {
+    const { m } = this;
+    assert(m.words[table + T_COUNT] === m.entryCount, 'a uniform table has all children');
+    found.tables[0] = (found.tables[0] ?? 0) + m.entryCount;
+    if (uniformKind(m, table) !== UNIFORM_RUN) {
+      found.empty += m.entryCount;
+      return;
+    }
+    const flags = uniformFlags(m, table);
+    for (let i = 0; i < m.loPages; i++) {
+      this.#addEntry(owner, base + i, flags, uniformBase(m, table) + i, found);
+    }
+  }
+
+  #walkLeaf(owner: number, table: number, base: number, found: Found): void {
+    const { m } = this;
+    let count = 0;
+    for (let i = 0; i < m.entryCount; i++) {
+      const flags = entryFlags(m, table, i);
+      if (flags === ENTRY_NONE) continue;
+      count++;
+      this.#addEntry(owner, base + i, flags, entryWord(m, table, i), found);
+    }
+    assert(count === m.words[table + T_COUNT], `entries: ${count} found`);
+    if (count === 0) found.empty += 1;
+    assert(m.words[table + T_PFN] > 0, "a table's frame");
+  }
+
+  #addEntry(owner: number, page: number, flags: number, word: number, found: Found): void {
+    const { m } = this;
+    const kind = flags & KIND_MASK;
+    const isMm = m.words[owner + OWNER_KIND] === OWNER_MM;
+    if (isMm) assert(vmaLookup(m, owner, page) !== 0, `an entry outside any area, page ${page}`);
+    let counter = -1;
+    if (kind === ENTRY_PAGE && isMm) {
+      this.maps.set(word, (this.maps.get(word) ?? 0) + 1);
+      counter = this.#rssOf(owner, page, flags);
+    } else if (kind === ENTRY_PAGE) {
+      found.pages += 1;
+      if (!this.maps.has(word)) this.maps.set(word, 0);
+    } else if (kind === ENTRY_SWAP) {
+      counter = C_SWAP;
+      this.slotUsers.set(word, (this.slotUsers.get(word) ?? 0) + 1);
+    } else if (kind === ENTRY_ZERO) {
+      counter = C_ZERO;
+    } else if (kind === ENTRY_SPECIAL) {
+      counter = C_SPECIAL;
+    }
+    if (counter >= 0) found.counters[counter] = (found.counters[counter] ?? 0) + 1;
+  }
+
+  #rssOf(mm: number, page: number, flags: number): number {
+    if ((flags & ENTRY_OBJECT) === 0) return C_ANON;
+    const { m } = this;
+    const object = m.words[vmaLookup(m, mm, page) + V_OBJECT];
+    assert(object !== 0, "an object's page in an anonymous area");
+    return rssCounter(flags, m.words[object + 9] === 2);
+  }
+
+  checkMappings(): void {
+    const { m } = this;
+    for (const [pfn, count] of this.maps) {
+      const block = m.blocksAt + (pfn >> L.BLOCK_SHIFT) * L.BLOCK_WORDS;
+      const chunk = m.words[block + L.B_CHUNK];
+      const kept =
+        chunk === 0
+          ? m.words[block + L.B_MAPCOUNT]
+          : m.words[chunk + (pfn & (L.BLOCK_FRAMES - 1)) * FRAME_WORDS + F_MAPCOUNT];
+      assert(kept === count, `frame ${pfn}: mapped ${count} times, ${kept} kept`);
+    }
+  }
+
+  checkSwap(): void {
+    const { m } = this;
+    let used = 0;
+    for (let slot = 1; slot <= m.words[L.H_SWAP_SLOTS]; slot++) {
+      const users = swapSlotUsers(m, slot);
+      if (users > 0) used++;
+      const found = this.slotUsers.get(slot) ?? 0;
+      assert(users === found, `swap slot ${slot}: ${found} users found, ${users} kept`);
+    }
+    assert(used === m.words[L.H_SWAP_USED], `swap slots in use: ${used} found`);
+  }
+}
+
+interface Found {
+  tables: number[];
+  empty: number;
+  pages: number;
+  counters: Record<number, number>;
+}
+
+function checkAreas(m: Machine, mm: number): void {
+  const count = m.words[mm + MM_VMA_COUNT];
+  const ends = m.words[mm + MM_VMA_ENDS] >> 1;
+  let before = 0;
+  let pages = 0;
+  for (let at = 0; at < count; at++) {
+    const vma = vmaAt(m, mm, at);
+    assert(m.words[vma + V_MM] === mm, "an area's address space");
+    assert(vmaStart(m, vma) >= before, 'areas out of order');
+    assert(vmaEnd(m, vma) > vmaStart(m, vma), 'an empty area');
+    assert(m.doubles[ends + at] === vmaEnd(m, vma), "an area's end in the list");
+    before = vmaEnd(m, vma);
+    pages += vmaEnd(m, vma) - vmaStart(m, vma);
+  }
+  assert(pages === m.doubles[(mm + MM_TOTAL_VM) >> 1], 'pages of all areas');
+}
+
+/** Every frame is free, on a cpu's list, a table, a page, or reserved. */
+function checkFrames(m: Machine, tally: Tally): void {
+  const w = m.words;
+  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0 };
+  const freeByZone: number[] = [];
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const z = zoneAt(m, zone);
+    const before = found.free;
+    for (let pfn = w[z + L.Z_START]; pfn < w[z + L.Z_START] + w[z + L.Z_FRAMES]; ) {
+      pfn += countBlock(m, pfn, found);
+    }
+    freeByZone.push(found.free - before);
+    assert(
+      freeByZone[zone] === w[z + L.Z_FREE],
+      `free frames of zone ${zone}: ${freeByZone[zone]}`,
+    );
+  }
+  assert(
+    found.tables === tally.tableFrames,
+    `frames of tables: ${found.tables}, in trees ${tally.tableFrames}`,
+  );
+  assert(
+    found.objects === tally.objectFrames,
+    `frames of objects: ${found.objects}, in indices ${tally.objectFrames}`,
+  );
+  let anonMapped = 0;
+  for (const pfn of tally.maps.keys()) if (typeOf(m, pfn) === TYPE_ANON) anonMapped++;
+  assert(found.anon === anonMapped, `anonymous frames: ${found.anon}, mapped ${anonMapped}`);
+  const total = Object.values(found).reduce((sum, n) => sum + n, 0);
+  assert(total === w[L.H_FRAMES], `frames: ${total} found, ${w[L.H_FRAMES]} there`);
+}
+
+function typeOf(m: Machine, pfn: number): number {
+  const block = m.blocksAt + (pfn >> L.BLOCK_SHIFT) * L.BLOCK_WORDS;
+  const chunk = m.words[block + L.B_CHUNK];
+  if (chunk === 0) return blockExtent(m, block) === EXTENT_ANON ? TYPE_ANON : TYPE_OBJECT;
+  return m.words[chunk + (pfn & (L.BLOCK_FRAMES - 1)) * FRAME_WORDS + F_STATE] & TYPE_MASK;
+}
+
+interface FrameCounts {
+  free: number;
+  pcp: number;
+  tables: number;
+  objects: number;
+  anon: number;
+  reserved: number;
+}
+
+/** Counts the frames of a pageblock (or free block of two); returns how many those are. */
+function countBlock(m: Machine, pfn: number, found: FrameCounts): number {
+  const block = m.blocksAt + (pfn >> L.BLOCK_SHIFT) * L.BLOCK_WORDS;
+  const order = blockFreeOrder(m, block);
+  if (order > 0) {
+    found.free += 1 << order;
+    return 1 << order;
+  }
+  const extent = blockExtent(m, block);
+  const chunk = m.words[block + L.B_CHUNK];
+  if (pfn < RESERVED_FRAMES) found.reserved += L.BLOCK_FRAMES;
+  else if (extent === EXTENT_TABLES) found.tables += L.BLOCK_FRAMES;
+  else if (extent === EXTENT_ANON) found.anon += L.BLOCK_FRAMES;
+  else if (extent === EXTENT_OBJECT) found.objects += L.BLOCK_FRAMES;
+  else assert(extent === EXTENT_NONE && chunk !== 0, `pageblock at ${pfn} is nothing`);
+  if (chunk === 0) return L.BLOCK_FRAMES;
+  assert(extent === EXTENT_NONE, `pageblock at ${pfn} is an extent and has records`);
+  for (let i = 0; i < L.BLOCK_FRAMES; ) i += countFrame(m, chunk + i * FRAME_WORDS, found);
+  return L.BLOCK_FRAMES;
+}
+
+function countFrame(m: Machine, rec: number, found: FrameCounts): number {
+  const state = m.words[rec + F_STATE];
+  switch (state & TYPE_MASK) {
+    case TYPE_FREE:
+      found.free += 1 << (state >> 4);
+      return 1 << (state >> 4);
+    case TYPE_PCP:
+      found.pcp += 1;
+      return 1;
+    case TYPE_TABLE:
+    case TYPE_INDEX:
+      found.tables += 1;
+      return 1;
+    case TYPE_ANON:
+      found.anon += 1;
+      return 1;
+    case TYPE_OBJECT:
+      found.objects += 1;
+      return 1;
+    case TYPE_KERNEL:
+      found.reserved += 1;
+      return 1;
+    default:
+      throw new Error(`a frame record of state ${state} in a used place`);
+  }
+}
