@@ -1,7 +1,6 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { CapabilityError, errnoName } from '../base/index.ts';
+import { CapabilityError } from '../base/index.ts';
 import { settleKhugepaged } from './huge-pages.ts';
-import { libc } from './libc.ts';
 import { type MapsEntry, type PageCounts, ProcFiles, type Status } from './proc.ts';
 import * as ptrace from './ptrace.ts';
 import {
@@ -10,10 +9,14 @@ import {
   COMMAND_RESULT_OFFSET,
   COMMAND_STOP,
   COMMAND_WRITE,
-  IDLE_SYSCALL_ADDR,
-  idleProgram,
   PUPPET_CODE,
 } from './puppet-code.ts';
+import { callByRegisters, expectStop, spawnIdle } from './puppet-start.ts';
+
+export interface PuppetOptions {
+  /** Leaves transparent huge pages to the system's setting; otherwise they are off for the puppet. */
+  readonly hasHugePages?: boolean;
+}
 
 /**
  * A puppet is a process of ours that does memory operations on command, one after the other, so
@@ -23,11 +26,6 @@ import {
  *
  * Between commands it is stopped by ptrace. The kernel kills it when pagelab ends.
  */
-export interface PuppetOptions {
-  /** Leaves transparent huge pages to the system's setting; otherwise they are off for the puppet. */
-  readonly hasHugePages?: boolean;
-}
-
 export class Puppet {
   readonly pid: number;
   readonly #memoryFd: number;
@@ -251,10 +249,6 @@ const PROT_RX = 5;
 const MAP_PRIVATE_ANON_FIXED = 0x32;
 const PR_SET_THP_DISABLE = 41;
 const SIGCHLD = 17;
-const ADDR_NO_RANDOMIZE = 0x40000;
-const QUERY_PERSONALITY = 0xffffffff;
-const MFD_CLOEXEC = 1;
-const MFD_EXEC = 0x10;
 
 const SYS_MMAP = 9;
 const SYS_MPROTECT = 10;
@@ -263,52 +257,6 @@ const SYS_RT_SIGACTION = 13;
 const SYS_FORK = 57;
 const SYS_PRCTL = 157;
 const SYS_EXIT_GROUP = 231;
-
-/** Starts the idle program with a fixed address-space layout; its process number. */
-function spawnIdle(): number {
-  const c = libc();
-  let fd = c.memfdCreate('pagelab-puppet', MFD_CLOEXEC | MFD_EXEC);
-  if (fd < 0) fd = c.memfdCreate('pagelab-puppet', MFD_CLOEXEC); // before Linux 6.3
-  if (fd < 0) throw new CapabilityError(`memfd_create: ${errnoName(c.errno())}`);
-  const persona = c.personality(QUERY_PERSONALITY);
-  try {
-    writeSync(fd, idleProgram());
-    c.personality(persona | ADDR_NO_RANDOMIZE);
-    const pid = new Int32Array(1);
-    const errno = c.posixSpawn(pid, `/proc/self/fd/${fd}`, ['pagelab-puppet'], []);
-    if (errno === 0) return pid[0]!;
-    throw new CapabilityError(
-      `cannot start a puppet process from a memfd (${errnoName(errno)}): ` +
-        'see sysctl vm.memfd_noexec and the system-call filter of this container',
-    );
-  } finally {
-    c.personality(persona);
-    closeSync(fd);
-  }
-}
-
-/** One system call through the idle program's own `syscall` instruction, before the mailbox exists. */
-function callByRegisters(pid: number, number: number, args: readonly number[]): void {
-  const saved = ptrace.getRegisters(pid);
-  const call = saved.copy();
-  const names = ['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const;
-  call.set('rax', BigInt(number));
-  call.set('origRax', -1n);
-  call.set('rip', BigInt(IDLE_SYSCALL_ADDR));
-  for (const [index, name] of names.entries()) call.set(name, BigInt(args[index] ?? 0));
-  ptrace.setRegisters(pid, call);
-  for (const _ of ['entry', 'exit']) {
-    ptrace.contToSyscall(pid);
-    expectStop(ptrace.waitFor(pid), 'a system call');
-  }
-  const result = BigInt.asIntN(64, ptrace.getRegisters(pid).get('rax'));
-  if (result < 0n) throw new Error(`puppet's system call ${number}: errno ${-result}`);
-  ptrace.setRegisters(pid, saved);
-}
-
-function expectStop(stop: ptrace.Stop, where: string): void {
-  if (stop.kind !== 'stopped') throw new Error(`puppet ended at ${where}: ${JSON.stringify(stop)}`);
-}
 
 /** A signed 64-bit word; numbers are exact up to 2^53. */
 function writeWord(into: Buffer, at: number, value: number): void {

@@ -13,6 +13,8 @@ export function skipReason(): string | false {
   if (major < MAJOR || (major === MAJOR && minor < MINOR)) {
     return `the rules are those of Linux ${MAJOR}.${MINOR}; this is ${release()}`;
   }
+  if (process.geteuid?.() !== 0)
+    return 'needs root: mlock and RLIMIT_MEMLOCK would answer otherwise';
   return whyNoPuppet() ?? false;
 }
 
