@@ -1,0 +1,157 @@
+import Table from 'cli-table3';
+import type { RunDocument } from '../lab/index.ts';
+import { figuresOf, isTimed, type KernelFigures, lastMoment, referenceRun } from './figures.ts';
+import { proofSentences } from './headline.ts';
+import {
+  formatCount,
+  formatDecimal,
+  formatDuration,
+  formatKiB,
+  formatRate,
+  kibUnit,
+} from './units.ts';
+
+export interface TerminalOptions {
+  /** ANSI colours; NO_COLOR and terminals are the caller's business. */
+  color?: boolean;
+  /** Columns of the terminal; less important columns go first. Default 100. */
+  width?: number;
+  /** Kernel to measure the others by; default: the one that agrees best with the recording. */
+  reference?: string;
+}
+
+interface Column {
+  head: string;
+  /** Columns of a higher number are the first to go where the terminal is narrow. */
+  rank: number;
+  cell: (figures: KernelFigures) => string;
+}
+
+/** The comparison of a document as lines for a terminal, without a final newline. */
+export function terminalTable(document: RunDocument, options: TerminalOptions = {}): string {
+  const { color = false, width = 100, reference } = options;
+  const paint = color ? ansi : (_code: number, text: string) => text;
+  const figures = document.runs.map(figuresOf);
+  const columns = columnsThatFit(columnsFor(figures), figures, width);
+  const chosen = referenceRun(document, reference)?.kernel;
+  const table = new Table({
+    head: columns.map(({ head }) => paint(1, head)),
+    colAligns: columns.map((_, at) => (at === 0 ? 'left' : 'right')),
+    chars: LINES,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  for (const row of figures) {
+    const cells = columns.map(({ cell }) => cell(row));
+    table.push(
+      cells.map((text, at) => (at === 0 && row.kernel === chosen ? paint(1, text) : text)),
+    );
+  }
+  const lines = [paint(1, title(document)), table.toString(), ''];
+  lines.push(...wrap(note(document), width).map((line) => paint(2, line)));
+  for (const sentence of proofSentences(document, reference)) lines.push(...wrap(sentence, width));
+  return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');
+}
+
+function title({ trace, runs }: RunDocument): string {
+  const processes = `${formatCount(trace.processes)} process${trace.processes === 1 ? '' : 'es'}`;
+  return `${printable(trace.name)}: ${formatCount(trace.events)} events, ${processes}, ${runs.length} kernel${runs.length === 1 ? '' : 's'}`;
+}
+
+function note({ runs }: RunDocument): string {
+  const [run] = runs;
+  const moment = run === undefined ? undefined : lastMoment(run.series);
+  const at =
+    run === undefined || moment === undefined
+      ? ''
+      : `; last: ${moment.recorded ? 'at the last sample' : 'before the last exit'}, ${momentText(isTimed(run), moment.t)}`;
+  return `VmPTE: all page tables of all processes; kB = 1024 bytes; mean over ${run !== undefined && isTimed(run) ? 'time' : 'events'}${at}. Events/s: measured here.`;
+}
+
+function momentText(isTime: boolean, t: number): string {
+  return isTime ? formatDuration(t) : `event ${formatCount(t)}`;
+}
+
+function columnsFor(figures: readonly KernelFigures[]): Column[] {
+  const maxOf = (value: (f: KernelFigures) => number): number => Math.max(0, ...figures.map(value));
+  const pte = kibUnit(maxOf((f) => f.vmPte.peak));
+  const rss = kibUnit(maxOf((f) => f.rss.peak));
+  const columns: Column[] = [
+    { head: 'kernel', rank: 0, cell: (f) => f.kernel },
+    { head: 'VmPTE\nmean', rank: 0, cell: (f) => formatKiB(f.vmPte.mean, pte) },
+    { head: '\npeak', rank: 0, cell: (f) => formatKiB(f.vmPte.peak, pte) },
+    { head: '\nlast', rank: 1, cell: (f) => formatKiB(f.vmPte.last, pte) },
+    { head: 'empty tables\nmean', rank: 2, cell: (f) => formatDecimal(f.emptyTables.mean) },
+    { head: '\npeak', rank: 3, cell: (f) => formatCount(f.emptyTables.peak) },
+    { head: 'tables\nfreed', rank: 4, cell: (f) => formatCount(f.tablesFreed) },
+    { head: 'RSS\npeak', rank: 5, cell: (f) => formatKiB(f.rss.peak, rss) },
+    { head: '\nfaults', rank: 6, cell: (f) => formatCount(f.faults) },
+    { head: '\nevents/s', rank: 7, cell: (f) => formatRate(f.eventsPerSecond) },
+  ];
+  if (maxOf((f) => f.oomKills) > 0) {
+    columns.push({ head: 'OOM\nkills', rank: 1, cell: (f) => formatCount(f.oomKills) });
+  }
+  return columns;
+}
+
+function columnsThatFit(
+  columns: readonly Column[],
+  figures: readonly KernelFigures[],
+  width: number,
+): Column[] {
+  let kept = [...columns];
+  for (let rank = 7; rank > 0 && widthOf(kept, figures) > width; rank--) {
+    kept = kept.filter((column) => column.rank < rank);
+  }
+  return kept;
+}
+
+function widthOf(columns: readonly Column[], figures: readonly KernelFigures[]): number {
+  let width = -GAP.length;
+  for (const { head, cell } of columns) {
+    const texts = [...head.split('\n'), ...figures.map(cell)];
+    width += GAP.length + Math.max(...texts.map((text) => text.length));
+  }
+  return width;
+}
+
+const GAP = '  ';
+
+/** No box: one line under the head. */
+const LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: GAP,
+};
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** A name from a file must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
+}
+
+function ansi(code: number, text: string): string {
+  return `\u001b[${code}m${text}\u001b[${code === 1 || code === 2 ? 22 : 0}m`;
+}
