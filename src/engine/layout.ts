@@ -39,6 +39,8 @@ export const H_SWAP_NEXT = 18;
 export const H_SWAP_USED = 19;
 /** First word of the swap cache: the frame that holds a slot's page, one word a slot. */
 export const H_SWAP_CACHE = 22;
+/** Head of the free slots, linked through the swap cache's words. */
+export const H_SWAP_FREE = 23;
 /** Frames in all zones that the buddy manages, and those reserved at boot. */
 export const H_FRAMES = 20;
 export const H_COMMITTED = 21;

@@ -229,9 +229,9 @@ function formatSwap(m: Machine, swapBytes: number): void {
   const slots = Math.floor(swapBytes / 4096);
   const w = m.words;
   w[L.H_SWAP_SLOTS] = slots;
+  w[L.H_SWAP_NEXT] = 1;
   if (slots === 0) return;
   w[L.H_SWAP_MAP] = w[L.H_ARENA_NEXT];
-  w[L.H_SWAP_NEXT] = 1;
   w[L.H_SWAP_CACHE] = w[L.H_SWAP_MAP] + ((Math.ceil((slots + 1) / 4) + 7) & ~7);
   w[L.H_ARENA_NEXT] = w[L.H_SWAP_CACHE] + ((slots + 8) & ~7);
   assert(w[L.H_ARENA_NEXT] < w[L.H_ARENA_END], 'swap map larger than the buffer');

@@ -1,5 +1,12 @@
 import { F_SWAP_SLOT, frameRecord } from '../frames/frame-record.ts';
-import { H_SWAP_CACHE, H_SWAP_MAP, H_SWAP_NEXT, H_SWAP_SLOTS, H_SWAP_USED } from '../layout.ts';
+import {
+  H_SWAP_CACHE,
+  H_SWAP_FREE,
+  H_SWAP_MAP,
+  H_SWAP_NEXT,
+  H_SWAP_SLOTS,
+  H_SWAP_USED,
+} from '../layout.ts';
 import type { Machine } from '../machine.ts';
 
 /**
@@ -10,16 +17,32 @@ import type { Machine } from '../machine.ts';
  */
 const MAX_USERS = 254;
 
-/** A free slot with no user yet, or 0 when the device is full. The search goes round robin. */
+/**
+ * A slot with no user yet, or 0 when the device is full: the one that was freed last, else the first
+ * that was never used. The caller puts users on it, or gives it back by `swapSlotFree`.
+ */
 export function swapSlotAlloc(m: Machine): number {
   const w = m.words;
-  const slots = w[H_SWAP_SLOTS];
-  if (w[H_SWAP_USED] === slots) return 0;
-  const map = w[H_SWAP_MAP] << 2;
-  let slot = w[H_SWAP_NEXT];
-  while (m.bytes[map + slot] !== 0) slot = slot === slots ? 1 : slot + 1;
-  w[H_SWAP_NEXT] = slot === slots ? 1 : slot + 1;
-  return slot;
+  const slot = w[H_SWAP_FREE];
+  if (slot !== 0) {
+    w[H_SWAP_FREE] = w[w[H_SWAP_CACHE] + slot];
+    w[w[H_SWAP_CACHE] + slot] = 0;
+    return slot;
+  }
+  if (w[H_SWAP_NEXT] > w[H_SWAP_SLOTS]) return 0;
+  return w[H_SWAP_NEXT]++;
+}
+
+/** Puts a slot without users on the free list; the list goes through the words of the swap cache. */
+export function swapSlotFree(m: Machine, slot: number): void {
+  const w = m.words;
+  w[w[H_SWAP_CACHE] + slot] = w[H_SWAP_FREE];
+  w[H_SWAP_FREE] = slot;
+}
+
+/** True if a page could be swapped out. */
+export function hasFreeSwap(m: Machine): boolean {
+  return m.words[H_SWAP_FREE] !== 0 || m.words[H_SWAP_NEXT] <= m.words[H_SWAP_SLOTS];
 }
 
 /** One more entry refers to the slot; false if it has the most users possible. */
@@ -39,6 +62,7 @@ export function swapSlotPut(m: Machine, slot: number): void {
   m.words[H_SWAP_USED] -= 1;
   const cached = swapCacheLookup(m, slot);
   if (cached !== 0) swapCacheForget(m, frameRecord(m, cached));
+  swapSlotFree(m, slot);
 }
 
 export function swapSlotUsers(m: Machine, slot: number): number {

@@ -14,7 +14,7 @@ import { freeToPcp } from '../frames/pcp.ts';
 import type { Machine } from '../machine.ts';
 import { isShmem, isShmemVma, O_PAGES, O_SWAPPED } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
-import { swapSlotAlloc, swapSlotGet } from '../objects/swap.ts';
+import { swapSlotAlloc, swapSlotFree, swapSlotGet, swapSlotUsers } from '../objects/swap.ts';
 import { C_SWAP, mmCounters } from '../space/mm.ts';
 import { VM_LOCKED } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
@@ -47,6 +47,7 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
   const slot = swapSlotAlloc(m);
   if (slot === 0) return false;
   unmapEverywhere(m, pfn, rec, slot, busyTable);
+  if (swapSlotUsers(m, slot) === 0) swapSlotFree(m, slot);
   freeAnon(m, pfn, rec);
   return true;
 }

@@ -3,6 +3,7 @@ import {
   F_STAMP,
   F_STATE,
   FRAME_ACTIVE,
+  FRAME_LAZYFREE,
   FRAME_REFERENCED,
   FRAME_WORDS,
   frameRecord,
@@ -11,17 +12,12 @@ import {
   TYPE_OBJECT,
 } from '../frames/frame-record.ts';
 import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_OBJECT } from '../frames/pageblock.ts';
-import {
-  B_CHUNK,
-  BLOCK_FRAMES,
-  BLOCK_WORDS,
-  CPU_CLOCK,
-  H_SWAP_SLOTS,
-  H_SWAP_USED,
-} from '../layout.ts';
+import { zoneAt } from '../frames/zones.ts';
+import { B_CHUNK, BLOCK_FRAMES, BLOCK_WORDS, CPU_CLOCK, Z_FREE, Z_HIGH } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { O_TYPE, OBJECT_SHMEM } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
+import { hasFreeSwap } from '../objects/swap.ts';
 import { ENTRY_ACCESSED } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
 import { pageOut } from './page-out.ts';
@@ -45,24 +41,43 @@ class Queue {
 
 /** Lets a machine reclaim when an allocation finds too little free memory. */
 export function attachReclaim(m: Machine): void {
-  const inactive = [new Queue(), new Queue()] as const;
-  let turn = 0;
-  m.events.memoryShort = (machine, frames) => {
+  m.events.memoryShort = new Reclaimer().reclaim;
+}
+
+class Reclaimer {
+  readonly #queues = [new Queue(), new Queue()] as const;
+  #turn = 0;
+
+  /**
+   * Frees memory up to the high watermark, as kswapd does, or as much as can be; how many frames.
+   * Several rounds: the first may only clear accessed bits and age pages.
+   */
+  readonly reclaim = (m: Machine, frames: number): number => {
+    const want = Math.max(frames, framesToHighMark(m));
     let freed = 0;
-    // Two rounds: the first may only clear accessed bits and age pages.
-    for (let round = 0; round < 4 && freed < frames; round++) {
-      const hasSwap = machine.words[H_SWAP_USED] < machine.words[H_SWAP_SLOTS];
-      turn = (turn + SWAPPINESS) % 200;
-      const first = hasSwap && turn < SWAPPINESS ? LRU_SWAP_BACKED : LRU_FILE;
-      freed += shrinkList(machine, inactive[first], first, frames - freed);
-      if (freed >= frames) break;
-      const other = first === LRU_FILE ? LRU_SWAP_BACKED : LRU_FILE;
-      if (other === LRU_FILE || hasSwap) {
-        freed += shrinkList(machine, inactive[other], other, frames - freed);
-      }
+    for (let round = 0; round < 3 && freed < frames; round++) {
+      this.#turn = (this.#turn + SWAPPINESS) % 200;
+      const first = this.#turn < SWAPPINESS ? LRU_SWAP_BACKED : LRU_FILE;
+      freed += this.#shrink(m, first, want - freed);
+      if (freed < want) freed += this.#shrink(m, 1 - first, want - freed);
     }
     return freed;
   };
+
+  #shrink(m: Machine, lru: number, want: number): number {
+    const queue = this.#queues[lru as 0 | 1];
+    if (lru === LRU_SWAP_BACKED && !hasFreeSwap(m)) return 0;
+    return shrinkList(m, queue, lru, want);
+  }
+}
+
+function framesToHighMark(m: Machine): number {
+  let missing = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const z = zoneAt(m, zone);
+    missing += Math.max(0, m.words[z + Z_HIGH] - m.words[z + Z_FREE]);
+  }
+  return missing;
 }
 
 /** shrink_inactive_list: works through the oldest frames until `want` are free. */
@@ -71,6 +86,8 @@ function shrinkList(m: Machine, queue: Queue, lru: number, want: number): number
   if (queue.at >= queue.frames.length) refill(m, queue, lru);
   let freed = 0;
   while (freed < want && queue.at < queue.frames.length) {
+    // Without a slot the rest of the queue could only be tried in vain: it waits.
+    if (lru === LRU_SWAP_BACKED && !hasFreeSwap(m)) break;
     const pfn = queue.frames[queue.at++] as number;
     const rec = frameRecord(m, pfn);
     if (rec < BLOCK_FRAMES || lruOf(m, rec) !== lru) continue;
@@ -84,7 +101,9 @@ function shrinkList(m: Machine, queue: Queue, lru: number, want: number): number
 /** Which LRU a frame is on; -1 for frames that are on none. */
 function lruOf(m: Machine, rec: number): number {
   const type = m.words[rec + F_STATE] & TYPE_MASK;
-  if (type === TYPE_ANON) return LRU_SWAP_BACKED;
+  // Pages given up by MADV_FREE need no swap: they stand on the list of files (lru_lazyfree).
+  const isLazyFree = (m.words[rec + F_STATE] & FRAME_LAZYFREE) !== 0;
+  if (type === TYPE_ANON) return isLazyFree ? LRU_FILE : LRU_SWAP_BACKED;
   if (type !== TYPE_OBJECT) return -1;
   const object = m.words[rec + F_MAPPING];
   return m.words[object + O_TYPE] === OBJECT_SHMEM ? LRU_SWAP_BACKED : LRU_FILE;
@@ -159,7 +178,24 @@ function collect(m: Machine, lru: number, inactive: number[], active: number[]):
   }
 }
 
+/** Positions of a list that fit into a key beside the age. */
+const KEY_POSITIONS = 2 ** 23;
+const AGE_MAX = 2 ** 29;
+
+/** Oldest first. Numbers sort far faster than by a comparison, so age and place make one. */
 function sortByStamp(m: Machine, frames: number[]): void {
   const w = m.words;
-  frames.sort((a, b) => w[frameRecord(m, a) + F_STAMP] - w[frameRecord(m, b) + F_STAMP]);
+  const now = w[m.cpuAt + CPU_CLOCK];
+  const age = (pfn: number): number =>
+    Math.min(AGE_MAX, (now - w[frameRecord(m, pfn) + F_STAMP]) >>> 0);
+  if (frames.length > KEY_POSITIONS) {
+    frames.sort((a, b) => age(b) - age(a));
+    return;
+  }
+  const keys = Float64Array.from(frames, (pfn, i) => (AGE_MAX - age(pfn)) * KEY_POSITIONS + i);
+  keys.sort();
+  const unsorted = frames.slice();
+  for (let i = 0; i < keys.length; i++) {
+    frames[i] = unsorted[(keys[i] as number) % KEY_POSITIONS] as number;
+  }
 }
