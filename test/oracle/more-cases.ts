@@ -150,6 +150,9 @@ export const MORE_CASES: readonly OracleCase[] = [
     'mmap 0.0.0 8; guard_install 0.0.0 1; mremap 0.0.0 8 8 -> 1.0.0 dontunmap => 20/0; fork; 2: => 20/0 guards=1',
   ]),
   ...group('15.4', [
+    // The left one gets the mark of the right one: fork copies the markers, though nothing else would.
+    `truncate memfd:a 12; mmap 0.0.0 4 memfd:a shared; mmap 0.0.8 4 memfd:a+8 shared;
+     guard_install 0.0.8 1; mmap 0.0.4 4 memfd:a+4 shared; V 0.0.0-0.12 rw; fork; 2: => 12/0 guards=1`,
     'mmap 0.0.0 4; guard_install 0.0.0 1; mmap 0.0.4 4; V 0.0.0-0.8 rw',
     'mmap 0.0.0 4; mmap 0.0.8 4; guard_install 0.0.0 1; guard_install 0.0.8 1; mmap 0.0.4 4; V 0.0.0-0.8 rw, 0.0.8-0.12 rw',
   ]),
@@ -210,6 +213,8 @@ export const NO_SWAP_CASES: readonly OracleCase[] = group('17.2', [
    pageout 0.0.0 4 => ok 12/2 anon=4`,
   `mmap 0.0.0 4; w 0.0.0 4; fork; free 0.0.0 4; pageout 0.0.0 4 => ok 12/4; 2: exit;
    pageout 0.0.0 4 => ok 12/0`,
+  // Left mlocked by DONTUNMAP (12.7).
+  'mmap 0.0.0 4 shared locked; mremap 0.0.0 1 1 -> 1.0.0 dontunmap => ok 20/4; pageout 0.0.0 4 => ok 20/4',
   // Written pages are unmapped and stay cached, clean ones leave the file.
   `mmap 0.0.0 4 shared; w 0.0.0; r 0.0.1; pageout 0.0.0 4 => ok 12/0; r 0.0.2 => ok 12/2 shmem=8`,
 ]);

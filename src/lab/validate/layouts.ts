@@ -43,35 +43,73 @@ export function layoutWindows(name: LayoutName): Window[] {
   }
 }
 
-/** Draws addresses and lengths in a layout, mostly where rules change: at borders, and at ends of earlier ranges. */
+interface Range {
+  readonly addr: number;
+  readonly len: number;
+}
+
+const RANGES_KEPT = 16;
+
+/**
+ * Draws ranges in a layout, mostly where rules change: at borders, at ends of earlier ranges, and
+ * exactly on them.
+ */
 export class PlacePicker {
   readonly windows: readonly Window[];
   readonly #random: Random;
   readonly #name: LayoutName;
-  /** Ends of ranges that were used lately. */
-  readonly #edges: number[] = [];
+  readonly #prefersSlots: boolean;
+  /** Ranges that were used lately, and those of them that were mapped then. */
+  readonly #ranges: Range[] = [];
+  readonly #mapped: Range[] = [];
 
-  constructor(name: LayoutName, random: Random) {
+  constructor(name: LayoutName, random: Random, prefersSlots: boolean) {
     this.#name = name;
     this.#random = random;
+    this.#prefersSlots = prefersSlots;
     this.windows = layoutWindows(name);
+  }
+
+  range(maxBytes: number = Number.MAX_SAFE_INTEGER): Range {
+    if (this.#ranges.length > 0 && this.#random.chance(0.2)) {
+      const { addr, len } = this.#random.pick(this.#ranges);
+      return { addr, len: Math.min(len, maxBytes) };
+    }
+    const addr = this.addr();
+    return { addr, len: this.len(addr, maxBytes) };
   }
 
   /** A page address inside some window. */
   addr(): number {
     const random = this.#random;
     const roll = random.below(100);
-    if (roll < 35 && this.#edges.length > 0) return random.pick(this.#edges);
+    if (roll < 45 && this.#ranges.length > 0) return this.#nearRange(random.pick(this.#ranges));
     const window = random.pick(this.windows);
-    if (roll >= 75) {
+    if (roll >= (this.#prefersSlots ? 92 : 78)) {
       const pages = (window.endAddr - window.startAddr) / PAGE_BYTES;
       return window.startAddr + random.below(pages) * PAGE_BYTES;
     }
     const firstSlot = Math.floor(window.startAddr / SLOT_BYTES);
     const lastSlot = Math.ceil(window.endAddr / SLOT_BYTES) - 1;
     const border = random.between(firstSlot, lastSlot) * SLOT_BYTES;
-    const shift = roll < 62 ? 0 : random.between(-4, 4) * PAGE_BYTES;
+    const isExact = roll < (this.#prefersSlots ? 84 : 67);
+    const shift = isExact ? 0 : random.between(-4, 4) * PAGE_BYTES;
     return Math.min(window.endAddr - PAGE_BYTES, Math.max(window.startAddr, border + shift));
+  }
+
+  /** A page that was mapped lately, as far as there is one. */
+  mappedAddr(): number {
+    if (this.#mapped.length === 0) return this.addr();
+    const { addr, len } = this.#random.pick(this.#mapped);
+    return addr + this.#random.below(len / PAGE_BYTES) * PAGE_BYTES;
+  }
+
+  /** An end of the range, or a page inside. */
+  #nearRange({ addr, len }: Range): number {
+    const random = this.#random;
+    const isEnd = random.chance(0.4);
+    if (isEnd) return random.chance(0.5) || this.#roomAt(addr + len) === 0 ? addr : addr + len;
+    return addr + random.below(len / PAGE_BYTES) * PAGE_BYTES;
   }
 
   /** Bytes from `addr`, at least one page, to its window's end at most. */
@@ -79,20 +117,24 @@ export class PlacePicker {
     const random = this.#random;
     const roll = random.below(100);
     let pages: number;
-    if (this.#name === 'tiny' || roll < 35) pages = random.between(1, 12);
+    if (this.#name === 'tiny' || roll < (this.#prefersSlots ? 20 : 35))
+      pages = random.between(1, 12);
     else if (roll < 65) pages = 512 * random.between(1, this.#name === 'spread' ? 8 : 3);
     else if (roll < 80) pages = 512 * random.between(1, 2) + random.between(-3, 3);
     else pages = random.between(1, 1300);
-    const room = this.#roomAt(addr);
-    return Math.max(PAGE_BYTES, Math.min(pages * PAGE_BYTES, room, maxBytes));
+    return Math.max(PAGE_BYTES, Math.min(pages * PAGE_BYTES, this.#roomAt(addr), maxBytes));
   }
 
-  /** Remembers a range, so that later ones meet its ends. */
-  remember(addr: number, len: number): void {
-    for (const edge of [addr, addr + len]) {
-      if (this.#roomAt(edge) > 0) this.#edges.push(edge);
+  /** Remembers a range, so that later ones meet it. */
+  remember(addr: number, len: number, isMapped: boolean): void {
+    const pages = Math.ceil(len / PAGE_BYTES);
+    const start = Math.floor(addr / PAGE_BYTES) * PAGE_BYTES;
+    if (pages === 0 || this.#roomAt(start) === 0) return;
+    const range = { addr: start, len: Math.min(pages * PAGE_BYTES, this.#roomAt(start)) };
+    for (const list of isMapped ? [this.#ranges, this.#mapped] : [this.#ranges]) {
+      list.push(range);
+      if (list.length > RANGES_KEPT) list.shift();
     }
-    while (this.#edges.length > EDGES_KEPT) this.#edges.shift();
   }
 
   #roomAt(addr: number): number {
@@ -100,5 +142,3 @@ export class PlacePicker {
     return window === undefined ? 0 : window.endAddr - addr;
   }
 }
-
-const EDGES_KEPT = 24;

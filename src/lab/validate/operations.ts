@@ -1,4 +1,6 @@
 import {
+  MADV_COLLAPSE,
+  MADV_HUGEPAGE,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MAP_ANONYMOUS,
@@ -58,7 +60,11 @@ export class OperationGenerator {
     this.#random = options.random;
     this.#layout = options.layout;
     this.#profile = options.profile;
-    this.#places = new PlacePicker(options.layout, options.random);
+    this.#places = new PlacePicker(
+      options.layout,
+      options.random,
+      options.profile.features.has('hugepages'),
+    );
     this.#advices = profileAdvices(options.profile);
     if (this.#has('file')) {
       for (const file of FILE_NAMES) this.#queue.push(this.#truncate(1, file));
@@ -79,14 +85,16 @@ export class OperationGenerator {
     if (queued !== undefined) return queued;
     const pid = this.#random.chance(0.5) ? 1 : this.#random.pick(this.#live);
     const event = this.#draw(pid);
-    if (event.len > 0) this.#places.remember(event.addr, event.len);
+    if (event.len > 0) {
+      this.#places.remember(event.addr, event.len, event.op === Op.mmap);
+    }
     return this.#has('errors') && this.#random.chance(0.03) ? this.#spoil(event) : event;
   }
 
   /** Tells where the kernel placed a mapping, so that later operations can meet it. */
   onAnswer(event: TraceEvent, answer: Answer): void {
     if (answer.ok && answer.addr !== undefined) {
-      this.#places.remember(answer.addr, event.newLen || event.len);
+      this.#places.remember(answer.addr, event.newLen || event.len, true);
     }
   }
 
@@ -95,6 +103,7 @@ export class OperationGenerator {
   }
 
   #draw(pid: number): TraceEvent {
+    if (this.#has('hugepages') && this.#random.chance(0.05)) return this.#hugeBurst(pid);
     const roll = this.#random.below(1000);
     if (roll < 190) return this.#mmap(pid);
     if (roll < 260) return this.#range(pid, Op.munmap);
@@ -108,9 +117,37 @@ export class OperationGenerator {
     return this.#touch(pid);
   }
 
+  /** Whole slots mapped, then what brings huge pages into them: by chance they meet too rarely. */
+  #hugeBurst(pid: number): TraceEvent {
+    const random = this.#random;
+    const mmap = { ...this.#mmap(pid), prot: PROT_READ | PROT_WRITE };
+    const slots = Math.ceil(mmap.len / SLOT_BYTES);
+    mmap.addr = Math.floor(mmap.addr / SLOT_BYTES) * SLOT_BYTES;
+    mmap.len = Math.min(slots, 3) * SLOT_BYTES;
+    const { addr, len } = mmap;
+    const advise = (advice: number): TraceEvent => ({
+      ...emptyEvent(),
+      op: Op.madvise,
+      pid,
+      addr,
+      len,
+      advice,
+    });
+    const touch = (): TraceEvent => ({
+      ...emptyEvent(),
+      op: Op.touch,
+      pid,
+      addr: addr + random.below(len / PAGE_BYTES) * PAGE_BYTES,
+      isWrite: random.chance(0.6),
+    });
+    const isByFault = random.chance(0.7);
+    if (isByFault) this.#queue.push(advise(MADV_HUGEPAGE), touch(), touch());
+    else this.#queue.push(touch(), touch(), advise(MADV_COLLAPSE));
+    return mmap;
+  }
+
   #range(pid: number, op: Op): TraceEvent {
-    const addr = this.#places.addr();
-    return { ...emptyEvent(), op, pid, addr, len: this.#places.len(addr) };
+    return { ...emptyEvent(), op, pid, ...this.#places.range() };
   }
 
   #prot(): number {
@@ -142,7 +179,7 @@ export class OperationGenerator {
       if (kind > 93 && this.#has('growsdown')) event.flags |= MAP_GROWSDOWN;
     }
     if ((event.flags & (MAP_POPULATE | MAP_LOCKED)) !== 0) {
-      event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+      event.len = Math.min(event.len, POPULATE_BYTES_MAX);
     }
     return event;
   }
@@ -167,7 +204,7 @@ export class OperationGenerator {
       event.flags |= MREMAP_DONTUNMAP;
       if (random.chance(0.95)) event.newLen = event.len;
     } else {
-      this.#places.remember(event.newAddr, event.newLen);
+      this.#places.remember(event.newAddr, event.newLen, true);
     }
     return event;
   }
@@ -175,14 +212,15 @@ export class OperationGenerator {
   #madvise(pid: number): TraceEvent {
     const event = { ...this.#range(pid, Op.madvise), advice: this.#random.pick(this.#advices) };
     if (event.advice === MADV_POPULATE_READ || event.advice === MADV_POPULATE_WRITE) {
-      event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+      event.len = Math.min(event.len, POPULATE_BYTES_MAX);
     }
     return event;
   }
 
   #touch(pid: number): TraceEvent {
     const random = this.#random;
-    const event: TraceEvent = { ...emptyEvent(), op: Op.touch, pid, addr: this.#places.addr() };
+    const addr = random.chance(0.6) ? this.#places.mappedAddr() : this.#places.addr();
+    const event: TraceEvent = { ...emptyEvent(), op: Op.touch, pid, addr };
     event.isWrite = random.chance(0.6);
     if (random.chance(0.2)) event.addr += random.below(PAGE_BYTES);
     return event;
@@ -192,7 +230,7 @@ export class OperationGenerator {
     if (this.#has('mlockall') && this.#random.chance(0.04)) return this.#lockAll(pid);
     const op = this.#random.chance(0.5) ? Op.mlock : Op.munlock;
     const event = this.#range(pid, op);
-    event.len = this.#places.len(event.addr, POPULATE_BYTES_MAX);
+    event.len = Math.min(event.len, POPULATE_BYTES_MAX);
     if (op === Op.mlock && this.#random.chance(0.4)) event.flags = MLOCK_ONFAULT;
     return event;
   }

@@ -112,5 +112,8 @@ export function profileAdvices(profile: Profile): number[] {
   const all = [...advices];
   for (let i = 1; i < repeats; i++) all.push(...advices);
   for (const feature of profile.features) all.push(...(ADVICES_OF_FEATURE[feature] ?? []));
+  // Huge pages come from two rare things meeting: half of all advices are about them.
+  const huge = profile.features.has('hugepages') ? ADVICES_OF_FEATURE.hugepages! : [];
+  for (let i = all.length; huge.length > 0 && i > 0; i -= huge.length) all.push(...huge);
   return all;
 }
