@@ -3,6 +3,7 @@ import { formatZones } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import * as L from './layout.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
+import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
 
 /**
  * A modelled machine: one buffer, its views, and the few values that every operation needs.
@@ -73,6 +74,9 @@ export class Machine {
   readonly cpuAt: number;
   /** Zone that ordinary allocations try first. */
   readonly preferredZone: number;
+  /** This thread's frame lists of that zone, and its counters in an address space's record. */
+  readonly preferredPcp: number;
+  readonly countersAt: number;
   readonly events: MachineEvents = { tableEmptied: null, memoryShort: null };
 
   /** Out-parameters of calls that find two things; valid until the next call. */
@@ -84,6 +88,10 @@ export class Machine {
   walkHi = 0;
   walkSlot = 0;
   walkLeaf = 0;
+  /** The VMA, where it is private anonymous, was written and covers the whole slot; else 0. */
+  walkVma = 0;
+  /** Index (F_INDEX) of the slot's first page in that VMA's anon_vma. */
+  walkIndexBase = 0;
 
   private constructor(
     buffer: SharedArrayBuffer | ArrayBuffer,
@@ -110,6 +118,8 @@ export class Machine {
     this.cpu = cpu;
     this.cpuAt = L.HEADER_WORDS + cpu * L.CPU_WORDS;
     this.preferredZone = this.zoneCount - 1;
+    this.preferredPcp = this.cpuAt + L.CPU_PCP + this.preferredZone * L.PCP_WORDS;
+    this.countersAt = MM_COUNTERS + cpu * MM_COUNTER_WORDS;
   }
 
   /** Lays out a new machine. Throws InputError for sizes that cannot be. */
@@ -170,7 +180,7 @@ export class Machine {
     Atomics.store(this.words, at, 0);
   }
 
-  /** Forgets the last walk; whoever frees or moves a table calls it. */
+  /** Forgets the last walk; whoever frees or moves a table, or changes a VMA's bounds, calls it. */
   forgetWalk(): void {
     this.walkOwner = 0;
   }

@@ -1,6 +1,6 @@
 import { assert } from '../base/index.ts';
 import { type Counters, countersOf } from './counters.ts';
-import { FAULT_OOM } from './fault/fault.ts';
+import { FAULT_OOM } from './fault/fault-codes.ts';
 import { touchRange } from './fault/touch.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';

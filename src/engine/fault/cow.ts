@@ -13,7 +13,8 @@ import { ENTRY_DIRTY, ENTRY_OBJECT, ENTRY_PAGE, ENTRY_ZERO, KIND_MASK } from '..
 import { addEntry, changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
 import { ensureTable } from '../tables/walk.ts';
 import { releaseEntry, rssCounter } from '../tables/zap.ts';
-import { FAULT_DONE, FAULT_OOM, FAULT_SIGSEGV, formatAnonFrame, WRITTEN_PAGE } from './fault.ts';
+import { FAULT_DONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
+import { formatAnonFrame } from './handle-fault.ts';
 
 /**
  * A write to a present entry without write permission (do_wp_page): a shared mapping just gets it;

@@ -28,7 +28,8 @@ import {
 } from '../tables/entry.ts';
 import { addEntry, entryFlags } from '../tables/leaf.ts';
 import { ensureLeaf, ensureTable } from '../tables/walk.ts';
-import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, formatAnonFrame, WRITTEN_PAGE } from './fault.ts';
+import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, WRITTEN_PAGE } from './fault-codes.ts';
+import { formatAnonFrame } from './handle-fault.ts';
 
 /**
  * A first touch in the mapping of an object (do_fault): a read maps the object's page and its

@@ -10,7 +10,8 @@ import { ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE, ENTRY_WRITE } from '../tables/
 import { changeEntry, entryWord } from '../tables/leaf.ts';
 import { ensureTable } from '../tables/walk.ts';
 import { copyOnWrite } from './cow.ts';
-import { FAULT_DONE, FAULT_OOM, formatAnonFrame } from './fault.ts';
+import { FAULT_DONE, FAULT_OOM } from './fault-codes.ts';
+import { formatAnonFrame } from './handle-fault.ts';
 
 /**
  * A touch of a page that was swapped out (do_swap_page). A slot with other users stays, and its

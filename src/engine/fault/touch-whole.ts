@@ -35,7 +35,7 @@ import { runHigh, runLow, setRun } from '../tables/leaf.ts';
 import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/table.ts';
 import { makeUniform, UNIFORM_RUN, uniformBase, uniformKind } from '../tables/uniform.ts';
 import { ensureTable, findTable, isUniform } from '../tables/walk.ts';
-import { WRITTEN_PAGE } from './fault.ts';
+import { WRITTEN_PAGE } from './fault-codes.ts';
 
 /**
  * Touches every page of a whole empty table (512 pages), or of a whole GiB of them, in one step:

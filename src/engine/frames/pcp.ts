@@ -52,6 +52,8 @@ export function refillPcp(m: Machine, zone: number, type: number, floor: number)
   }
   if (m.isShared) m.unlock(z + L.Z_LOCK);
   w[pcp + PCP_COUNT] += got;
+  // The clock that stamps frames ticks once a batch, as the kernel adds pages to its lists in batches.
+  w[m.cpuAt + L.CPU_CLOCK] += 1;
   if (got > 0 && w[pcp + PCP_HIGH] < w[pcp + PCP_HIGH_MAX]) {
     w[pcp + PCP_HIGH] = Math.min(w[pcp + PCP_HIGH] + BATCH, w[pcp + PCP_HIGH_MAX]);
   }

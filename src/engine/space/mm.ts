@@ -94,7 +94,7 @@ export function mmCounter(m: Machine, mm: number, counter: number): number {
 
 /** Word offset of this thread's counters. */
 export function mmCounters(m: Machine, mm: number): number {
-  return mm + MM_COUNTERS + m.cpu * MM_COUNTER_WORDS;
+  return mm + m.countersAt;
 }
 
 /** Page tables as VmPTE counts them: all levels below the top one, and not the fifth (P4D). */

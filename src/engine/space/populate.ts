@@ -1,5 +1,5 @@
 import { Errno } from '../../base/index.ts';
-import { FAULT_OOM, FAULT_SIGBUS, FAULT_SIGSEGV } from '../fault/fault.ts';
+import { FAULT_OOM, FAULT_SIGBUS, FAULT_SIGSEGV } from '../fault/fault-codes.ts';
 import { touchRange } from '../fault/touch.ts';
 import type { Machine } from '../machine.ts';
 import {

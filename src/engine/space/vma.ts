@@ -134,6 +134,7 @@ export function vmaInsert(m: Machine, vma: number): void {
   m.doubles[ends + at] = vmaEnd(m, vma);
   w[mm + MM_VMA_COUNT] = count + 1;
   w[mm + MM_SEQ] += 1;
+  m.forgetWalk();
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += vmaEnd(m, vma) - vmaStart(m, vma);
 }
 
@@ -149,6 +150,7 @@ export function vmaRemove(m: Machine, vma: number): void {
   m.doubles.copyWithin(ends + at, ends + at + 1, ends + count);
   w[mm + MM_VMA_COUNT] = count - 1;
   w[mm + MM_SEQ] += 1;
+  m.forgetWalk();
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] -= vmaEnd(m, vma) - vmaStart(m, vma);
 }
@@ -171,6 +173,7 @@ export function vmaSetRange(
   writeBounds(m, vma, start, end, pgoff);
   m.doubles[(w[mm + MM_VMA_ENDS] >> 1) + at] = end;
   w[mm + MM_SEQ] += 1;
+  m.forgetWalk();
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += pages;
 }

@@ -1,0 +1,274 @@
+import { allocFrame } from '../frames/alloc.ts';
+import {
+  F_INDEX,
+  F_MAPCOUNT,
+  F_MAPPING,
+  F_STAMP,
+  F_STATE,
+  F_SWAP_SLOT,
+  frameRecord,
+  TYPE_ANON,
+} from '../frames/frame-record.ts';
+import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { CPU_CLOCK } from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { anonVmaPrepare } from '../objects/anon-vma.ts';
+import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, mmCounters } from '../space/mm.ts';
+import { expandStack } from '../space/stack.ts';
+import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../space/vm-flags.ts';
+import {
+  findVma,
+  V_ANON_VMA,
+  V_FLAGS,
+  V_INDEX_DELTA,
+  V_LOCK,
+  V_OBJECT,
+  vmaEnd,
+  vmaStart,
+} from '../space/vma.ts';
+import {
+  ENTRY_ACCESSED,
+  ENTRY_DIRTY,
+  ENTRY_GUARD,
+  ENTRY_NONE,
+  ENTRY_SWAP,
+  ENTRY_WRITE,
+  ENTRY_ZERO,
+  KIND_MASK,
+} from '../tables/entry.ts';
+import { addEntry, changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
+import {
+  FORM_DENSE,
+  FORM_MASK,
+  FORM_RUN,
+  T_CONTENTS,
+  T_COUNT,
+  T_LOCK,
+  T_STATE,
+} from '../tables/table.ts';
+import { ensureTable, findLeaf } from '../tables/walk.ts';
+import { copyOnWrite } from './cow.ts';
+import { FAULT_DONE, FAULT_NONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
+import { faultOnObject, isBeyondObject, refuseBeyondObject } from './object-fault.ts';
+import { swapIn } from './swap-in.ts';
+
+/**
+ * The fault handler (handle_mm_fault): what the kernel does when a program touches an address. Every
+ * kind of fault but the first touch of anonymous memory is a file of its own.
+ */
+export function handleFault(
+  m: Machine,
+  mm: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  const d = m.doubles;
+  const page = hi * m.loPages + lo;
+  let vma = w[mm + MM_LAST_VMA];
+  if (vma === 0 || page < d[vma >> 1] || page >= d[(vma >> 1) + 1]) {
+    vma = vmaForFault(m, mm, page);
+    if (vma === 0) return FAULT_SIGSEGV;
+    w[mm + MM_LAST_VMA] = vma;
+  }
+  const rights = w[vma + V_FLAGS];
+  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
+  if (m.isShared) return faultLocked(m, mm, vma, hi, lo, isWrite);
+  const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
+  return leaf <= 0 ? leaf : faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+}
+
+/** The last-level table of the page, made where missing and remembered; or a FAULT_* code. */
+function leafForFault(
+  m: Machine,
+  mm: number,
+  vma: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const slot = lo >> m.bits;
+  if (m.walkOwner === mm && m.walkHi === hi && m.walkSlot === slot && m.walkVma !== 0) {
+    return m.walkLeaf;
+  }
+  let leaf = findLeaf(m, mm, hi, lo);
+  if (leaf === 0) {
+    const page = hi * m.loPages + lo;
+    if (m.words[vma + V_OBJECT] !== 0 && isBeyondObject(m, vma, page)) {
+      return refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
+    }
+    leaf = ensureTable(m, mm, 0, hi, lo);
+    if (leaf === 0) return FAULT_OOM;
+  }
+  m.walkOwner = mm;
+  m.walkHi = hi;
+  m.walkSlot = slot;
+  m.walkLeaf = leaf;
+  m.walkVma = vmaOfWholeSlot(m, vma, hi, slot);
+  m.walkIndexBase =
+    (Math.imul(hi, m.loPages) + (slot << m.bits) + m.words[vma + V_INDEX_DELTA]) | 0;
+  return leaf;
+}
+
+/** The VMA, if first writes anywhere in the slot are plain anonymous ones; else 0. */
+function vmaOfWholeSlot(m: Machine, vma: number, hi: number, slot: number): number {
+  const w = m.words;
+  if (w[vma + V_OBJECT] !== 0 || w[vma + V_ANON_VMA] === 0) return 0;
+  const start = hi * m.loPages + (slot << m.bits);
+  return vmaStart(m, vma) <= start && vmaEnd(m, vma) >= start + m.entryCount ? vma : 0;
+}
+
+function vmaForFault(m: Machine, mm: number, page: number): number {
+  const vma = findVma(m, mm, page);
+  if (vma === 0 || vmaStart(m, vma) <= page) return vma;
+  if ((m.words[vma + V_FLAGS] & VM_GROWSDOWN) === 0) return 0;
+  return expandStack(m, vma, page) ? vma : 0;
+}
+
+/** On a shared machine: the VMA is held for reading, the table's lock for its entries. */
+function faultLocked(
+  m: Machine,
+  mm: number,
+  vma: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  Atomics.add(w, vma + V_LOCK, 1);
+  let leaf = findLeaf(m, mm, hi, lo);
+  let result = FAULT_OOM;
+  if (leaf === 0) {
+    if (w[vma + V_OBJECT] !== 0 && isBeyondObject(m, vma, hi * m.loPages + lo)) {
+      result = refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
+    } else {
+      leaf = ensureTable(m, mm, 0, hi, lo);
+    }
+  }
+  if (leaf !== 0) {
+    m.lock(leaf + T_LOCK);
+    result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+    m.unlock(leaf + T_LOCK);
+  }
+  Atomics.sub(w, vma + V_LOCK, 1);
+  return result;
+}
+
+function faultOnLeaf(
+  m: Machine,
+  mm: number,
+  vma: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  const index = lo & m.mask;
+  const isDense = (w[leaf + T_STATE] & FORM_MASK) === FORM_DENSE;
+  const contents = w[leaf + T_CONTENTS];
+  const flagByte = ((contents + m.entryCount) << 2) + index;
+  const flags = isDense ? m.bytes[flagByte] : entryFlags(m, leaf, index);
+  if (flags !== ENTRY_NONE || w[vma + V_OBJECT] !== 0) {
+    return faultElse(m, mm, vma, leaf, hi, lo, flags, isWrite);
+  }
+  if (!isWrite) return mapZeroPage(m, mm, leaf, index);
+  if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
+  const pfn = allocFrame(m, MIGRATE_MOVABLE);
+  if (pfn === 0) return FAULT_OOM;
+  if (m.walkOwner === 0 && !m.isShared) {
+    // Reclaim ran inside the allocation and freed tables: walk again.
+    return mapAfterReclaim(m, mm, vma, hi, lo, pfn);
+  }
+  formatAnonFrame(m, pfn, vma, hi, lo);
+  if (isDense) {
+    w[contents + index] = pfn;
+    m.bytes[flagByte] = WRITTEN_PAGE;
+    w[leaf + T_COUNT] += 1;
+  } else {
+    addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
+  }
+  const counters = mmCounters(m, mm);
+  w[counters + C_ANON] += 1;
+  w[counters + C_FAULTS] += 1;
+  return FAULT_DONE;
+}
+
+/** Writes the record of an anonymous frame that is mapped once. */
+export function formatAnonFrame(
+  m: Machine,
+  pfn: number,
+  vma: number,
+  hi: number,
+  lo: number,
+): void {
+  const w = m.words;
+  const rec = frameRecord(m, pfn);
+  w[rec + F_STATE] = TYPE_ANON;
+  w[rec + F_MAPCOUNT] = 1;
+  w[rec + F_MAPPING] = w[vma + V_ANON_VMA];
+  w[rec + F_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
+  w[rec + F_STAMP] = w[m.cpuAt + CPU_CLOCK];
+  w[rec + F_SWAP_SLOT] = 0;
+}
+
+function mapZeroPage(m: Machine, mm: number, leaf: number, index: number): number {
+  addEntry(m, mm, leaf, index, ENTRY_ZERO | ENTRY_ACCESSED, 0);
+  const counters = mmCounters(m, mm);
+  m.words[counters + C_ZERO] += 1;
+  m.words[counters + C_FAULTS] += 1;
+  return FAULT_DONE;
+}
+
+function mapAfterReclaim(
+  m: Machine,
+  mm: number,
+  vma: number,
+  hi: number,
+  lo: number,
+  pfn: number,
+): number {
+  const leaf = ensureTable(m, mm, 0, hi, lo);
+  if (leaf === 0) return FAULT_OOM;
+  formatAnonFrame(m, pfn, vma, hi, lo);
+  addEntry(m, mm, leaf, lo & m.mask, WRITTEN_PAGE, pfn);
+  const counters = mmCounters(m, mm);
+  m.words[counters + C_ANON] += 1;
+  m.words[counters + C_FAULTS] += 1;
+  return FAULT_DONE;
+}
+
+/** Every fault but the first touch of private anonymous memory. */
+function faultElse(
+  m: Machine,
+  mm: number,
+  vma: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+  flags: number,
+  isWrite: boolean,
+): number {
+  switch (flags & KIND_MASK) {
+    case ENTRY_NONE:
+      return faultOnObject(m, mm, vma, leaf, hi, lo, isWrite);
+    case ENTRY_SWAP:
+      return swapIn(m, mm, vma, leaf, hi, lo, isWrite);
+    case ENTRY_GUARD:
+      return FAULT_SIGSEGV;
+    default:
+      break;
+  }
+  if (!isWrite || (flags & ENTRY_WRITE) !== 0) {
+    // A run keeps one set of flags for all its entries; an accessed bit alone does not break it up.
+    const used = flags | ENTRY_ACCESSED | (isWrite ? ENTRY_DIRTY : 0);
+    const isRun = (m.words[leaf + T_STATE] & FORM_MASK) === FORM_RUN;
+    if (used !== flags && (!isRun || isWrite)) {
+      const index = lo & m.mask;
+      changeEntry(m, leaf, index, used, entryWord(m, leaf, index));
+    }
+    return FAULT_NONE;
+  }
+  return copyOnWrite(m, mm, vma, leaf, hi, lo, flags);
+}
