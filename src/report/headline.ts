@@ -1,7 +1,7 @@
 import type { RunDocument, RunResult } from '../lab/index.ts';
 import { equallyGood, figuresOf, type KernelFigures, referenceRun } from './figures.ts';
 import { outcomeSentence, truthSentence } from './proof.ts';
-import { formatKiB, formatShare, kibUnit, listInWords } from './units.ts';
+import { formatCount, formatKiB, formatShare, kibUnit, listInWords } from './units.ts';
 
 /** The comparison in sentences, the most telling first. */
 export function headline(document: RunDocument, reference?: string): string[] {
@@ -75,7 +75,10 @@ function differenceText(base: KernelFigures, other: KernelFigures): string {
   const mean = changeText(base.vmPte.mean, other.vmPte.mean);
   const last = changeText(base.vmPte.last, other.vmPte.last);
   if (mean === 'the same' && last === 'the same') {
-    return 'the same page tables; the program gives this kernel nothing to save';
+    const freed = other.tablesFreed - base.tablesFreed;
+    const text = 'the same page tables on average and at the last moment compared';
+    if (freed <= 0) return `${text}: the program leaves nothing to save`;
+    return `${text}, though ${formatCount(freed)} tables more were freed on the way`;
   }
   return `${formatKiB(other.vmPte.mean, kibUnit(base.vmPte.peak))} on average, ${mean}; at the last moment compared ${last}`;
 }

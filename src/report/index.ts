@@ -1,4 +1,8 @@
-/** Results for people: the terminal's table. docs/report.md tells where each figure comes from. */
+/**
+ * Results for people: the terminal's table, and a report as one HTML file. docs/report.md tells
+ * where each figure comes from.
+ */
 export { figuresOf, type KernelFigures, type Levels, referenceRun } from './figures.ts';
 export { headline, proofSentences } from './headline.ts';
+export { type HtmlOptions, htmlReport } from './html-report.ts';
 export { type TerminalOptions, terminalTable } from './terminal-table.ts';

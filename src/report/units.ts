@@ -27,6 +27,15 @@ export function formatKiB(kib: number, unit: KibUnit = kibUnit(kib)): string {
   return `${unit.kib === 1 ? formatCount(value) : formatDecimal(value)} ${unit.name}`;
 }
 
+/** A size that is a whole number of some unit: `2 MB`. */
+export function formatSize(kib: number): string {
+  let unit: KibUnit = { name: 'kB', kib: 1 };
+  for (const name of UNITS.slice(1)) {
+    if (kib % (unit.kib * 1024) === 0 && kib > 0) unit = { name, kib: unit.kib * 1024 };
+  }
+  return formatKiB(kib, unit);
+}
+
 /** A whole number with grouping: `27,632`. */
 export function formatCount(value: number): string {
   const digits = String(Math.round(Math.abs(value))).replace(/\B(?=(\d{3})+$)/g, ',');

@@ -1,0 +1,92 @@
+import { assert } from '../base/index.ts';
+import type { RunDocument } from '../lab/index.ts';
+import type { SpacePicture } from '../lab/replay/picture.ts';
+import { figuresOf, isTimed, lastMoment, referenceRun } from './figures.ts';
+import { headline, proofSentences } from './headline.ts';
+import { meanBars } from './html/bars.ts';
+import { chartDrawer } from './html/chart.ts';
+import { curvesSection } from './html/curves.ts';
+import { html, Markup, nothing } from './html/markup.ts';
+import { differencesSection, methodSection } from './html/sections.ts';
+import { type KernelPicture, spaceSection } from './html/space-picture.ts';
+import { STYLE } from './html/style.ts';
+import { figuresTable } from './html/tables.ts';
+import { formatCount, formatDuration } from './units.ts';
+
+export interface HtmlOptions {
+  /** Kernel to measure the others by; default: the one that agrees best with the recording. */
+  reference?: string;
+  /** When the pictures were taken, as a sentence; default: at the last sample. */
+  pictureMoment?: string;
+  /** The modelled machine in words. */
+  machine?: string;
+  /** What stands at the end: versions, the command, a date. */
+  footer?: string;
+}
+
+/**
+ * The comparison as one HTML file that loads nothing. `pictures[i]` belongs to `document.runs[i]`;
+ * runs without one are left out of the section on address spaces.
+ */
+export async function htmlReport(
+  document: RunDocument,
+  pictures: readonly (SpacePicture | undefined)[],
+  options: HtmlOptions = {},
+): Promise<string> {
+  const run = referenceRun(document, options.reference);
+  assert(run !== undefined, 'a report needs at least one run');
+  const draw = await chartDrawer();
+  const moment = options.pictureMoment ?? momentText(document);
+  const body = html`<header><h1>${document.trace.name}</h1>${about(document)}</header>
+<div class="lead">${headline(document, run.kernel).map((text) => html`<p>${text}</p>`)}</div>
+<div class="proof">${proofSentences(document, run.kernel).map((text) => html`<p>${text}</p>`)}</div>
+${meanBars(document.runs.map(figuresOf))}
+${curvesSection(document, draw)}
+${spaceSection(kernelPictures(document, pictures), moment)}
+${figuresTable(document, run.kernel)}
+${differencesSection(document, run)}
+${methodSection(document, options.machine ?? '')}
+${options.footer === undefined ? nothing : html`<footer>${options.footer}</footer>`}`;
+  return `${page(document.trace.name, body).text}\n`;
+}
+
+function page(title: string, body: Markup): Markup {
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>${title} - pagelab</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>${new Markup(STYLE)}</style></head>
+<body><main>
+${body}
+</main></body></html>`;
+}
+
+function about({ trace, runs }: RunDocument): Markup {
+  const [run] = runs;
+  const last = run?.series.at(-1)?.t ?? 0;
+  const parts = [
+    `${formatCount(trace.events)} events`,
+    `${formatCount(trace.processes)} process${trace.processes === 1 ? '' : 'es'}`,
+  ];
+  if (run !== undefined && isTimed(run)) parts.push(`${formatDuration(last)} recorded`);
+  if (trace.source !== '') parts.push(trace.source);
+  return html`<p class="about">${parts.join(' · ')}</p>`;
+}
+
+function kernelPictures(
+  { runs }: RunDocument,
+  pictures: readonly (SpacePicture | undefined)[],
+): KernelPicture[] {
+  return runs.flatMap(({ kernel }, at) => {
+    const picture = pictures[at];
+    return picture === undefined ? [] : [{ kernel, picture }];
+  });
+}
+
+function momentText({ runs }: RunDocument): string {
+  const [run] = runs;
+  const moment = run === undefined ? undefined : lastMoment(run.series);
+  if (run === undefined || moment?.recorded === undefined) return 'At the end of the trace.';
+  const at = isTimed(run) ? formatDuration(moment.t) : `event ${formatCount(moment.t)}`;
+  return `At the last sample (${at}).`;
+}

@@ -1,0 +1,120 @@
+import { formatDecimal } from '../units.ts';
+import { Markup } from './markup.ts';
+
+/** A curve that holds its value until the next point, in the units of the chart's axes. */
+export interface Line {
+  /** CSS colour. */
+  color: string;
+  isDashed: boolean;
+  points: readonly (readonly [x: number, y: number])[];
+}
+
+export interface Dot {
+  x: number;
+  y: number;
+  title: string;
+}
+
+export interface Chart {
+  /** What a screen reader says instead of the drawing. */
+  title: string;
+  description: string;
+  xLabel: string;
+  yLabel: string;
+  xMax: number;
+  width: number;
+  height: number;
+  lines: readonly Line[];
+  dots: readonly Dot[];
+}
+
+/** Draws charts; made once a report, since Plot and the document it draws into are big. */
+export type Draw = (chart: Chart) => Markup;
+
+export async function chartDrawer(): Promise<Draw> {
+  const [Plot, { parseHTML }] = await Promise.all([
+    import('@observablehq/plot'),
+    import('linkedom'),
+  ]);
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  let drawn = 0;
+  return (chart) => {
+    drawn += 1;
+    const svg = Plot.plot({ ...frame(chart), document, marks: marks(Plot, chart) });
+    svg.querySelector('style')?.remove();
+    const id = `chart-${drawn}`;
+    for (const [tag, text] of [
+      ['desc', chart.description],
+      ['title', chart.title],
+    ] as const) {
+      const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+      element.setAttribute('id', `${id}-${tag}`);
+      element.textContent = text;
+      svg.insertBefore(element, svg.firstChild);
+    }
+    svg.setAttribute('role', 'img');
+    svg.setAttribute('aria-labelledby', `${id}-title ${id}-desc`);
+    return new Markup(shortened(svg.outerHTML));
+  };
+}
+
+function frame(chart: Chart): object {
+  const peak = Math.max(
+    0,
+    ...chart.lines.flatMap(({ points }) => points.map(([, y]) => y)),
+    ...chart.dots.map(({ y }) => y),
+  );
+  return {
+    className: 'plot',
+    width: chart.width,
+    height: chart.height,
+    marginLeft: 52,
+    marginRight: 16,
+    marginTop: 24,
+    marginBottom: 38,
+    x: { domain: [0, chart.xMax], label: chart.xLabel, labelArrow: 'none' },
+    y: {
+      // From zero: a curve that starts elsewhere makes a small difference look big.
+      domain: [0, peak > 0 ? peak * 1.05 : 1],
+      nice: true,
+      label: chart.yLabel,
+      labelArrow: 'none',
+      grid: true,
+      ticks: Math.round(chart.height / 55),
+      tickFormat: (value: number) => (Number.isInteger(value) || peak < 5 ? tick(value) : ''),
+    },
+  };
+}
+
+function tick(value: number): string {
+  return Number.isInteger(value) ? value.toLocaleString('en') : formatDecimal(value);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: Plot's types need the DOM's, which this layer has not
+function marks(Plot: any, { lines, dots }: Chart): any[] {
+  const drawn = lines.map(({ points, color, isDashed }, at) =>
+    Plot.line(points, {
+      curve: 'step-after',
+      stroke: color,
+      // Curves that run together for a while show as bands around the last one.
+      strokeWidth: 1.6 + 2 * (lines.length - 1 - at),
+      strokeDasharray: isDashed ? '5 3' : undefined,
+      strokeLinecap: 'butt',
+    }),
+  );
+  const recorded = Plot.dot(dots, {
+    x: 'x',
+    y: 'y',
+    r: 2.6,
+    fill: 'var(--page)',
+    stroke: 'var(--ink)',
+    strokeWidth: 1.2,
+    title: 'title',
+  });
+  return [Plot.ruleY([0]), ...drawn, ...(dots.length > 0 ? [recorded] : [])];
+}
+
+/** Coordinates to a tenth of a pixel. */
+function shortened(svg: string): string {
+  return svg.replace(/\d+\.\d{2,}/g, (number) => String(Math.round(Number(number) * 10) / 10));
+}
