@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { formatEvent } from '../../trace/index.ts';
+import { openTraceFile } from '../files.ts';
+import { print } from '../output.ts';
+
+export function addDump(program: Command): void {
+  program
+    .command('dump')
+    .description('a trace of either form as text')
+    .argument('<file>', 'a trace')
+    .option('-n, --events <count>', 'only the first events')
+    .action((file: string, flags: { events?: string }) => {
+      const reader = openTraceFile(file);
+      print(JSON.stringify(reader.header));
+      const limit = flags.events === undefined ? Infinity : Number(flags.events);
+      for (let count = 0; count < limit; count++) {
+        const event = reader.next();
+        if (event === null) return;
+        print(formatEvent(event));
+      }
+    });
+}

@@ -1,0 +1,152 @@
+import type { Command } from 'commander';
+import { InputError } from '../../base/index.ts';
+import {
+  MAIN_KERNELS,
+  parseKernels,
+  type ReplayOptions,
+  type RunDocument,
+  replay,
+  type SpacePicture,
+  takePicture,
+} from '../../lab/index.ts';
+import { htmlReport, terminalTable } from '../../report/index.ts';
+import { Op, type TraceReader } from '../../trace/index.ts';
+import { writeFileAtomically } from '../files.ts';
+import { hasColor, Progress, print, printJson, terminalWidth } from '../output.ts';
+import { findSource, type Source } from '../sources.ts';
+
+export interface RunFlags {
+  kernel?: string[];
+  machine?: string;
+  set?: string[];
+  seed?: string;
+  report?: string;
+  json?: boolean;
+}
+
+/** One document, and a picture of the address space for each run. */
+export interface RunOutcome {
+  document: RunDocument;
+  pictures: (SpacePicture | undefined)[];
+}
+
+export function addRun(program: Command): void {
+  program
+    .command('run')
+    .description('replay a trace, a bundled recording or a workload under one or more kernels')
+    .argument('<trace or workload>', 'a file, or a name of `pagelab list`')
+    .option('-k, --kernel <kernel>', 'base[+mechanism…], or all; repeatable', collect)
+    .option('-m, --machine <machine>', 'modelled machine (pagelab list machines)')
+    .option('--set <key=value>', 'a setting of the machine or the workload; repeatable', collect)
+    .option('--seed <number>', 'seed of a workload', '1')
+    .option('--report <file.html>', 'write a report')
+    .option('--json', 'one JSON document on standard output')
+    .action(async (name: string, _flags: RunFlags, command: Command) => {
+      await run(name, command.optsWithGlobals());
+    });
+}
+
+/** For options that may stand several times. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+export function parseSeed(text: string | undefined): number {
+  const seed = Number(text ?? '1');
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
+    throw new InputError(`--seed ${text}: want a whole number from 0 to 4294967295`);
+  }
+  return seed;
+}
+
+async function run(name: string, flags: RunFlags): Promise<void> {
+  const seed = parseSeed(flags.seed);
+  const source = findSource(name, flags.machine, flags.set ?? [], seed);
+  const outcome = runSource(source, flags.kernel ?? MAIN_KERNELS, seed);
+  if (flags.report !== undefined) await writeReport(flags.report, outcome);
+  if (flags.json) {
+    printJson(outcome.document);
+    return;
+  }
+  print(terminalTable(outcome.document, { color: hasColor(), width: terminalWidth() }));
+  if (flags.report !== undefined) print(`report: ${flags.report}`);
+}
+
+/** Replays a source under each kernel. */
+export function runSource(
+  source: Source,
+  kernelNames: readonly string[],
+  seed: number,
+): RunOutcome {
+  const kernels = parseKernels(kernelNames);
+  const counted = countTrace(source.open());
+  const pictures: (SpacePicture | undefined)[] = [];
+  const runs = kernels.map((kernel) => {
+    const progress = new Progress(`${source.name} under ${kernel.name}`);
+    let picture: SpacePicture | undefined;
+    const options: ReplayOptions = {
+      machine: source.machine,
+      seed,
+      nowMs: () => performance.now(),
+      onProgress: (events) => progress.update(events),
+      onSample: (system, event) => {
+        picture = takePicture(system, event.pid);
+      },
+      onEnd: (system) => {
+        picture ??= takePicture(system, counted.firstPid);
+      },
+    };
+    if (counted.sampledPid !== 0) options.mainPid = counted.sampledPid;
+    else options.mainPid = counted.firstPid;
+    const result = replay(source.open(), kernel, options);
+    progress.stop();
+    pictures.push(picture);
+    return result;
+  });
+  const { name } = source;
+  const trace = {
+    name,
+    source: counted.source,
+    events: counted.events,
+    processes: counted.processes,
+  };
+  return { document: { pagelab: 1, trace, runs }, pictures };
+}
+
+interface CountedTrace {
+  source: string;
+  events: number;
+  processes: number;
+  firstPid: number;
+  /** The process with the most samples; 0 for none. */
+  sampledPid: number;
+}
+
+/** A first pass over the trace: malformed input is found before anything is run. */
+function countTrace(reader: TraceReader): CountedTrace {
+  const pids = new Set<number>();
+  const samples = new Map<number, number>();
+  let events = 0;
+  let firstPid = 0;
+  for (let event = reader.next(); event !== null; event = reader.next()) {
+    events += 1;
+    if (event.op === Op.mark) continue;
+    if (firstPid === 0) firstPid = event.pid;
+    pids.add(event.pid);
+    if (event.op === Op.fork) pids.add(event.child);
+    if (event.op === Op.sample) samples.set(event.pid, (samples.get(event.pid) ?? 0) + 1);
+  }
+  const most = [...samples].sort((a, b) => b[1] - a[1])[0];
+  return {
+    source: String(reader.header.source ?? ''),
+    events,
+    processes: pids.size,
+    firstPid,
+    sampledPid: most?.[0] ?? 0,
+  };
+}
+
+export async function writeReport(path: string, outcome: RunOutcome): Promise<void> {
+  const html = await htmlReport(outcome.document, outcome.pictures, {});
+  writeFileAtomically(path, (sink) => sink(new TextEncoder().encode(html)));
+}

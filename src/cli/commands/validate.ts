@@ -1,0 +1,98 @@
+import { release } from 'node:os';
+import type { Command } from 'commander';
+import { InputError } from '../../base/index.ts';
+import { KernelSubject } from '../../host/index.ts';
+import {
+  EngineSubject,
+  PROFILES,
+  parseKernel,
+  type ValidationResult,
+  validate,
+  validateTrace,
+} from '../../lab/index.ts';
+import { copyEvent, formatEvent, type TraceEvent } from '../../trace/index.ts';
+import { openTraceFile } from '../files.ts';
+import { Progress, print, printJson } from '../output.ts';
+import { parseSeed } from './run.ts';
+
+interface ValidateFlags {
+  seed?: string;
+  ops: string;
+  trace?: string;
+  profile: 'basic' | 'full';
+  json?: boolean;
+}
+
+export function addValidate(program: Command): void {
+  program
+    .command('validate')
+    .description('the same operations on the engine and on the running kernel, compared each step')
+    .option('--seed <number>', 'seed of the operations; default: another one each time')
+    .option('--ops <count>', 'operations', '10000')
+    .option('--profile <name>', 'basic (private anonymous memory) or full', 'full')
+    .option('--trace <file>', 'the events of this trace instead')
+    .option('--json', 'one JSON document on standard output')
+    .action((_flags: unknown, command: Command) => {
+      runValidate(command.optsWithGlobals<ValidateFlags>());
+    });
+}
+
+function runValidate(flags: ValidateFlags): void {
+  const seed = flags.seed === undefined ? randomSeed() : parseSeed(flags.seed);
+  const ops = Number(flags.ops);
+  if (!Number.isSafeInteger(ops) || ops < 1) {
+    throw new InputError(`--ops ${flags.ops}: want a whole number of at least 1`);
+  }
+  if (!(flags.profile in PROFILES)) {
+    throw new InputError(`--profile ${flags.profile}: want basic or full`);
+  }
+  const progress = new Progress('validate');
+  const subjects = {
+    kernel: () => new KernelSubject(),
+    engine: () => new EngineSubject(parseKernel('linux-6.18')),
+    onProgress: (done: number) => progress.update(done),
+  };
+  const result =
+    flags.trace === undefined
+      ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
+      : validateTrace({ events: readEvents(flags.trace), ...subjects });
+  progress.stop();
+  report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true);
+  if (result.mismatches.length > 0) process.exitCode = 1;
+}
+
+function readEvents(path: string): TraceEvent[] {
+  const reader = openTraceFile(path);
+  const events: TraceEvent[] = [];
+  for (let event = reader.next(); event !== null; event = reader.next()) {
+    events.push(copyEvent(event));
+  }
+  return events;
+}
+
+function report(result: ValidationResult, seed: number, ops: number, isJson: boolean): void {
+  const mismatches = result.mismatches.map((mismatch) => ({
+    ...mismatch,
+    trace: mismatch.trace.map((event) => JSON.parse(formatEvent(event)) as unknown),
+  }));
+  if (isJson) {
+    printJson({ kernel: release(), seed, ops, steps: result.steps, mismatches });
+    return;
+  }
+  const verdict = mismatches.length === 0 ? 'no mismatch in any field' : 'MISMATCH';
+  print(
+    `kernel ${release()}, seed ${seed}: ${result.events} operations, ${result.steps} comparisons: ${verdict}`,
+  );
+  for (const mismatch of result.mismatches) {
+    print(`step ${mismatch.step}, ${mismatch.op}: ${mismatch.field}`);
+    print(`  kernel: ${JSON.stringify(mismatch.kernel)}`);
+    print(`  engine: ${JSON.stringify(mismatch.engine)}`);
+    print('shortest trace found that shows it:');
+    print('{"pagelab":1,"source":"validate"}');
+    for (const event of mismatch.trace) print(formatEvent(event));
+  }
+}
+
+function randomSeed(): number {
+  return (Date.now() ^ (process.pid << 12)) >>> 0;
+}
