@@ -51,9 +51,12 @@ export function rssKiB(point: SeriesPoint): number {
   return point.rssAnonKiB + point.rssFileKiB + point.rssShmemKiB;
 }
 
-/** True if the points stand at recorded times; else `t` is the number of the event. */
+/**
+ * True if the points stand at recorded times; else `t` is the number of the event. The last point
+ * does not count: it stands after the last event, at the time of the one before.
+ */
 export function isTimed(run: RunResult): boolean {
-  return run.series.some((point) => point.t !== point.event);
+  return run.series.slice(0, -1).some((point) => point.t !== point.event);
 }
 
 /** The last sample that found a process, else the last point at which one lived. */

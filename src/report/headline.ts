@@ -16,8 +16,15 @@ export function headline(document: RunDocument, reference?: string): string[] {
 export function proofSentences(document: RunDocument, reference?: string): string[] {
   const run = referenceRun(document, reference);
   if (run === undefined) return [];
+  if (document.runs.every(({ truth, outcomes }) => truth.samples + outcomes.compared === 0)) {
+    return [
+      'This trace has no counters of a kernel and no outcomes of system calls: nothing to check these runs against.',
+    ];
+  }
   const sentences = [
-    `Against the recorded kernel's own counters, ${run.kernel}: ${truthSentence(run)}.`,
+    run.truth.samples === 0
+      ? 'This trace has no counters of a kernel to compare with.'
+      : `Against the recorded kernel's own counters, ${run.kernel}: ${truthSentence(run)}.`,
     `${outcomesInWords(document)}.`,
   ];
   const equal = equallyGood(document, run).map(({ kernel }) => kernel);
@@ -27,7 +34,8 @@ export function proofSentences(document: RunDocument, reference?: string): strin
   return sentences;
 }
 
-function outcomesInWords({ runs }: RunDocument): string {
+/** Runs of the same outcomes share a part. */
+export function outcomesInWords({ runs }: RunDocument): string {
   const sentences = new Map<string, string[]>();
   for (const run of runs) {
     const text = outcomeSentence(run);
@@ -77,7 +85,9 @@ function differenceText(base: KernelFigures, other: KernelFigures): string {
   if (mean === 'the same' && last === 'the same') {
     const freed = other.tablesFreed - base.tablesFreed;
     const text = 'the same page tables on average and at the last moment compared';
-    if (freed <= 0) return `${text}: the program leaves nothing to save`;
+    if (base.emptyTables.peak === 0 && freed <= 0)
+      return `${text}, as there is no empty one to free`;
+    if (freed <= 0) return text;
     return `${text}, though ${formatCount(freed)} tables more were freed on the way`;
   }
   return `${formatKiB(other.vmPte.mean, kibUnit(base.vmPte.peak))} on average, ${mean}; at the last moment compared ${last}`;

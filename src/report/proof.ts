@@ -26,7 +26,7 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
 
 const FIELD_REASONS: Readonly<Record<string, string>> = {
   rssFileKiB:
-    'A fault on a file maps up to 16 pages around it if they are in the page cache; what was cached is in no recording.',
+    'Depends on which pages of a file were in the page cache (a fault maps up to 16 of them at once); no recording has that.',
 };
 
 /** The fields that were compared: VmPTE first, then as above. */
@@ -44,9 +44,7 @@ export function fieldLines(run: RunResult): FieldLine[] {
 /** `VmPTE exact at 14 of 14 samples; RssAnon at 11 of 14 (largest difference +20 kB, line 25,257)`. */
 export function truthSentence(run: RunResult): string {
   const lines = fieldLines(run);
-  if (run.truth.samples === 0 || lines.length === 0) {
-    return 'the recording has no counters of the kernel to compare with';
-  }
+  if (lines.length === 0) return 'none of the recorded counters is one that the engine has';
   const [first, ...rest] = lines;
   const parts = first === undefined ? [] : [fieldText(first, true)];
   const exact = rest.filter(({ truth }) => truth.exact === truth.compared);
@@ -59,7 +57,7 @@ export function truthSentence(run: RunResult): string {
 
 export function outcomeSentence(run: RunResult): string {
   const { compared, equal } = run.outcomes;
-  if (compared === 0) return 'the recording has no outcomes of system calls or touches';
+  if (compared === 0) return 'the trace has no outcomes of system calls or touches';
   return `${formatCount(equal)} of ${formatCount(compared)} outcomes of system calls and touches equal`;
 }
 

@@ -7,7 +7,7 @@ import {
   formatDecimal,
   formatDuration,
   formatKiB,
-  formatRate,
+  formatShort,
   kibUnit,
 } from './units.ts';
 
@@ -85,7 +85,7 @@ function columnsFor(figures: readonly KernelFigures[]): Column[] {
     { head: 'tables\nfreed', rank: 4, cell: (f) => formatCount(f.tablesFreed) },
     { head: 'RSS\npeak', rank: 5, cell: (f) => formatKiB(f.rss.peak, rss) },
     { head: '\nfaults', rank: 6, cell: (f) => formatCount(f.faults) },
-    { head: '\nevents/s', rank: 7, cell: (f) => formatRate(f.eventsPerSecond) },
+    { head: '\nevents/s', rank: 7, cell: (f) => formatShort(f.eventsPerSecond) },
   ];
   if (maxOf((f) => f.oomKills) > 0) {
     columns.push({ head: 'OOM\nkills', rank: 1, cell: (f) => formatCount(f.oomKills) });

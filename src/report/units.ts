@@ -21,19 +21,22 @@ export function kibUnit(maxKiB: number): KibUnit {
   return { name: UNITS[at] ?? 'kB', kib };
 }
 
-/** `1,234 kB`, `62.4 MB`. */
-export function formatKiB(kib: number, unit: KibUnit = kibUnit(kib)): string {
+/** `1,234 kB`, `62.4 MB`; less than one of the unit is shown in a smaller one. */
+export function formatKiB(kib: number, wanted: KibUnit = kibUnit(kib)): string {
+  const unit = Math.abs(kib) < wanted.kib ? kibUnit(kib) : wanted;
   const value = kib / unit.kib;
   return `${unit.kib === 1 ? formatCount(value) : formatDecimal(value)} ${unit.name}`;
 }
 
-/** A size that is a whole number of some unit: `2 MB`. */
+/** A size in the largest unit of which it is a whole number: `2 MB`. */
 export function formatSize(kib: number): string {
-  let unit: KibUnit = { name: 'kB', kib: 1 };
-  for (const name of UNITS.slice(1)) {
-    if (kib % (unit.kib * 1024) === 0 && kib > 0) unit = { name, kib: unit.kib * 1024 };
+  let at = 0;
+  let value = kib;
+  while (value > 0 && value % 1024 === 0 && at < UNITS.length - 1) {
+    value /= 1024;
+    at += 1;
   }
-  return formatKiB(kib, unit);
+  return `${formatCount(value)} ${UNITS[at]}`;
 }
 
 /** A whole number with grouping: `27,632`. */
@@ -70,10 +73,10 @@ export function formatDuration(ns: number): string {
   return `${formatDecimal(ns / 60e9)} min`;
 }
 
-/** Events a second: `940`, `27.7 k`, `1.77 M`. */
-export function formatRate(perSecond: number): string {
-  if (perSecond >= 1e6) return `${formatDecimal(perSecond / 1e6)} M`;
-  return perSecond >= 10_000 ? `${formatDecimal(perSecond / 1e3)} k` : formatCount(perSecond);
+/** A count in three digits: `940`, `27.7 k`, `1.77 M`. */
+export function formatShort(count: number): string {
+  if (count >= 1e6) return `${formatDecimal(count / 1e6)} M`;
+  return count >= 10_000 ? `${formatDecimal(count / 1e3)} k` : formatCount(count);
 }
 
 /** `a`, `a and b`, `a, b and c`. */

@@ -2,16 +2,20 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseKernel, type RunDocument, type RunResult, replay } from '../../src/lab/index.ts';
 import type { SeriesPoint } from '../../src/lab/replay/result.ts';
-import { openTrace } from '../../src/trace/index.ts';
+import { openTrace, type TraceReader } from '../../src/trace/index.ts';
 
 const RECORDINGS = fileURLToPath(new URL('../../../recordings/', import.meta.url));
 
-/** A bundled recording under the main kernels, with the main process's own curve. */
+export function openRecording(name: string): TraceReader {
+  return openTrace(name, [readFileSync(`${RECORDINGS}${name}.pagelab`)]);
+}
+
+/** A bundled recording under some kernels, with the main process's own curve. */
 export function recordedDocument(name: string, kernels: readonly string[]): RunDocument {
-  const bytes = readFileSync(`${RECORDINGS}${name}.pagelab`);
-  const open = () => openTrace(name, [bytes]);
-  const mainPid = Number(open().header['mainPid']);
-  const runs = kernels.map((kernel) => replay(open(), parseKernel(kernel), { mainPid }));
+  const mainPid = Number(openRecording(name).header['mainPid']);
+  const runs = kernels.map((kernel) => {
+    return replay(openRecording(name), parseKernel(kernel), { mainPid });
+  });
   const processes = Object.keys(runs[0]!.final.processes).length;
   const events = runs[0]!.events;
   return { pagelab: 1, trace: { name, source: 'tracefs recording', events, processes }, runs };

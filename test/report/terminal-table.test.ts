@@ -58,7 +58,7 @@ test('a recording without samples claims no proof; one without time stamps count
     }
   }
   const text = terminalTable(document, { width: 120 });
-  assert.match(text, /no counters of the kernel to compare with/);
+  assert.match(text, /no counters of a kernel to compare with/);
   assert.match(text, /mean over events; last: before the last exit, event 900/);
 });
 

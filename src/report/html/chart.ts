@@ -114,7 +114,9 @@ function marks(Plot: any, { lines, dots }: Chart): any[] {
   return [Plot.ruleY([0]), ...drawn, ...(dots.length > 0 ? [recorded] : [])];
 }
 
-/** Coordinates to a tenth of a pixel. */
+/** Coordinates to a tenth of a pixel; texts stay. */
 function shortened(svg: string): string {
-  return svg.replace(/\d+\.\d{2,}/g, (number) => String(Math.round(Number(number) * 10) / 10));
+  return svg.replace(/ (?:d|transform|[cxy][xy12]?)="[^"]*"/g, (attribute) =>
+    attribute.replace(/\d+\.\d{2,}/g, (number) => String(Math.round(Number(number) * 10) / 10)),
+  );
 }

@@ -1,6 +1,13 @@
 import type { RunDocument, SeriesPoint } from '../../lab/index.ts';
 import { isTimed } from '../figures.ts';
-import { formatDuration, formatKiB, type KibUnit, kibUnit, listInWords } from '../units.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatKiB,
+  type KibUnit,
+  kibUnit,
+  listInWords,
+} from '../units.ts';
 import type { Chart, Dot, Draw, Line } from './chart.ts';
 import { kernelColor } from './colors.ts';
 import { html, type Markup } from './markup.ts';
@@ -18,15 +25,15 @@ interface Curve {
 }
 
 const MAIN_VMPTE: Curve = {
-  title: 'Page tables of the sampled process (VmPTE)',
-  note: 'Circles: what the recorded kernel said in /proc/PID/status.',
+  title: 'Page tables of the main process (VmPTE)',
+  note: '',
   value: (p) => p.main?.vmPteKiB,
   recorded: (p) => p.recorded?.vmPteKiB,
   isWide: true,
 };
 const MAIN_ANON: Curve = {
-  title: 'Anonymous memory of the sampled process (RssAnon)',
-  note: 'Circles: what the recorded kernel said.',
+  title: 'Anonymous memory of the main process (RssAnon)',
+  note: '',
   value: (p) => p.main?.rssAnonKiB,
   recorded: (p) => p.recorded?.rssAnonKiB,
 };
@@ -76,7 +83,7 @@ function figure(document: RunDocument, curve: Curve, draw: Draw): Markup {
     0,
     ...document.runs.flatMap(({ series }) => series.map((p) => top(p, curve))),
   );
-  const unit: KibUnit = curve.isCount ? { name: 'tables', kib: 1 } : kibUnit(peak);
+  const unit = curve.isCount ? countUnit(peak, 'tables') : kibUnit(peak);
   const time = timeAxis(document);
   const groups = alikeRuns(document, curve);
   const lines = groups.map(({ at, series }): Line => {
@@ -93,10 +100,14 @@ function figure(document: RunDocument, curve: Curve, draw: Draw): Markup {
     lines,
     dots: dotsOf(document, curve, unit, time),
   };
+  const note =
+    chart.dots.length > 0
+      ? 'Circles: what the recorded kernel said in /proc/PID/status.'
+      : curve.note;
   const legend = groups.map(({ at, kernels }) => legendEntry(at, kernels, groups.length === 1));
   return html`<figure class="${curve.isWide ? 'wide' : ''}"><figcaption><b>${curve.title}</b>
 <span class="legend">${legend}</span></figcaption>
-${draw(chart)}${curve.note === '' ? '' : html`<p class="note">${curve.note}</p>`}</figure>`;
+${draw(chart)}${note === '' ? '' : html`<p class="note">${note}</p>`}</figure>`;
 }
 
 function legendEntry(at: number, kernels: readonly string[], isOnly: boolean): Markup {
@@ -110,8 +121,15 @@ function top(point: SeriesPoint, curve: Curve): number {
   return Math.max(curve.value(point) ?? 0, curve.recorded?.(point) ?? 0);
 }
 
+/** Ticks of an axis have room for some digits only. */
+function countUnit(max: number, name: string): KibUnit {
+  if (max >= 1e6) return { name: `million ${name}`, kib: 1e6 };
+  return max >= 1e5 ? { name: `thousand ${name}`, kib: 1e3 } : { name, kib: 1 };
+}
+
 interface TimeAxis {
   label: string;
+  isEvents: boolean;
   /** Of `t` in one unit of the axis. */
   scale: number;
   max: number;
@@ -119,10 +137,13 @@ interface TimeAxis {
 
 function timeAxis({ runs }: RunDocument): TimeAxis {
   const last = Math.max(1, ...runs.map(({ series }) => series.at(-1)?.t ?? 0));
-  if (!runs.some(isTimed)) return { label: 'events', scale: 1, max: last };
+  if (!runs.some(isTimed)) {
+    const unit = countUnit(last, 'events');
+    return { label: unit.name, isEvents: true, scale: unit.kib, max: last / unit.kib };
+  }
   const [label, scale] =
     last < 2e6 ? ['time (µs)', 1e3] : last < 2e9 ? ['time (ms)', 1e6] : ['time (s)', 1e9];
-  return { label, scale, max: last / scale };
+  return { label, isEvents: false, scale, max: last / scale };
 }
 
 interface RunGroup {
@@ -171,7 +192,7 @@ function dotsOf({ runs }: RunDocument, curve: Curve, unit: KibUnit, time: TimeAx
   for (const point of runs[0]?.series ?? []) {
     const value = curve.recorded?.(point);
     if (value === undefined) continue;
-    const at = time.label === 'events' ? `event ${point.t}` : formatDuration(point.t);
+    const at = time.isEvents ? `event ${point.t}` : formatDuration(point.t);
     const title = `${at}: ${formatKiB(value, kibUnit(0))} recorded`;
     dots.push({ x: point.t / time.scale, y: value / unit.kib, title });
   }
@@ -181,7 +202,7 @@ function dotsOf({ runs }: RunDocument, curve: Curve, unit: KibUnit, time: TimeAx
 function description({ runs }: RunDocument, curve: Curve, unit: KibUnit): string {
   const peaks = runs.map(({ kernel, series }) => {
     const peak = Math.max(0, ...series.map((p) => curve.value(p) ?? 0));
-    return `${kernel} peaks at ${curve.isCount ? `${peak} tables` : formatKiB(peak, unit)}`;
+    return `${kernel} peaks at ${curve.isCount ? `${formatCount(peak)} tables` : formatKiB(peak, unit)}`;
   });
   return `${listInWords(peaks)}.`;
 }

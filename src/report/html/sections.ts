@@ -1,19 +1,20 @@
 import type { RunDocument, RunResult } from '../../lab/index.ts';
 import { isTimed } from '../figures.ts';
-import { fieldLines, outcomeSentence, worstText } from '../proof.ts';
+import { outcomesInWords } from '../headline.ts';
+import { fieldLines, worstText } from '../proof.ts';
 import { formatCount, listInWords } from '../units.ts';
-import { html, type Markup } from './markup.ts';
+import { html, type Markup, nothing } from './markup.ts';
 import { outcomeTable, truthTable } from './tables.ts';
 
 /** Where replay and recording part, and where they could but do not. */
-export function differencesSection({ runs }: RunDocument, reference: RunResult): Markup {
-  const others = runs
-    .filter((run) => run !== reference)
-    .map((run) => html`<li>${otherText(run)}</li>`);
+export function differencesSection(document: RunDocument, reference: RunResult): Markup {
+  const { runs } = document;
+  if (!isRecorded(document)) return nothing;
+  const others = runs.filter((run) => run !== reference).flatMap(otherItem);
   return html`<section><h2>Against the recording</h2>
 <p>${truthWords(reference)}</p>
 ${truthTable(reference)}
-<ul>${runs.map((run) => html`<li>${run.kernel}: ${outcomeSentence(run)}.</li>`)}${others}</ul>
+<ul><li>${outcomesInWords(document)}.</li>${others}</ul>
 ${outcomeTable(runs)}</section>`;
 }
 
@@ -33,13 +34,16 @@ function truthWords(run: RunResult): string {
 }
 
 /** Another kernel than the recorded one need not agree; how far it is off is the finding. */
-function otherText(run: RunResult): string {
+function otherItem(run: RunResult): Markup[] {
   const line = fieldLines(run).find(({ field }) => field === 'vmPteKiB');
-  if (line === undefined) return `${run.kernel}: no recorded VmPTE to compare with.`;
+  if (line === undefined) return [];
   const { compared, exact, worstLine } = line.truth;
-  const counts = `${formatCount(exact)} of ${formatCount(compared)} samples`;
-  if (exact === compared) return `${run.kernel}: VmPTE as recorded at ${counts}.`;
-  return `${run.kernel}: VmPTE as recorded at ${counts}, at most ${worstText(line)} off (line ${formatCount(worstLine)}): what this kernel would have done otherwise.`;
+  const counts = `VmPTE as recorded at ${formatCount(exact)} of ${formatCount(compared)} samples`;
+  if (exact === compared) return [html`<li>${run.kernel}: ${counts}.</li>`];
+  const worst = `at most ${worstText(line)} off (line ${formatCount(worstLine)})`;
+  return [
+    html`<li>${run.kernel}: ${counts}, ${worst}: what this kernel would have done otherwise.</li>`,
+  ];
 }
 
 export function methodSection(document: RunDocument, machine: string): Markup {
@@ -47,11 +51,19 @@ export function methodSection(document: RunDocument, machine: string): Markup {
   const source = trace.source === '' ? '' : ` (${trace.source})`;
   const time = runs.some(isTimed)
     ? 'Times are those of the recording'
-    : 'The trace has no times, so curves run over events';
+    : 'The trace has no times, so curves and means run over events';
+  const recorded = isRecorded(document)
+    ? html`<li>${time}: the program ran once, on the recorded kernel, and does here what it did there. What it would have done sooner or later under another kernel is not shown.</li>
+<li>Recorded points are the kernel's own: /proc/PID/status, read while the program ran. “Exact” means equal to the kB; the counters of a sample count together, at one moment of the interval in which they were read.</li>`
+    : html`<li>${time}.</li>`;
   return html`<section><h2>How this was measured</h2><ul>
-<li>Each kernel is an engine that executed all ${formatCount(trace.events)} events of ${trace.name}${source} on its own frames, page tables and areas${machine === '' ? '' : `, on ${machine}`}. Every figure of memory, tables and faults is a counter of that engine, as the kernel counts it; nothing is estimated.</li>
-<li>${time}: the program ran once, on the recorded kernel, and does here what it did there. What it would have done sooner or later under another kernel is not shown.</li>
-<li>Recorded points are the kernel's own: /proc/PID/status, read while the program ran. “Exact” means equal to the kB; the counters of a sample count together, at one moment of the interval in which they were read.</li>
+<li>Each kernel is an engine that executed all ${formatCount(trace.events)} events of ${trace.name}${source} on its own frames, page tables and areas${machine === '' ? '' : `, on ${machine}`}. Every figure of memory, tables and faults is a counter of that engine, as the kernel counts it.</li>
+${recorded}
 <li>The only times measured on this machine are those of the replay (“took”, “events/s”).</li>
 <li>kB, MB and GB are 1024 bytes, kB and MB, as in /proc.</li></ul></section>`;
+}
+
+/** False for a workload: nothing in it came from a kernel. */
+function isRecorded({ runs }: RunDocument): boolean {
+  return runs.some(({ truth, outcomes }) => truth.samples + outcomes.compared > 0);
 }

@@ -1,5 +1,5 @@
 import type { SlotKind, SpacePicture } from '../../lab/replay/picture.ts';
-import { formatCount, formatKiB, formatShare, formatSize } from '../units.ts';
+import { formatCount, formatKiB, formatShare, formatShort, formatSize } from '../units.ts';
 import { html, type Markup, nothing } from './markup.ts';
 import { type Block, type Layout, layoutOf, type TileState, tileStates } from './space-layout.ts';
 
@@ -74,8 +74,8 @@ function blockOf(
   picture: SpacePicture,
 ): Markup {
   const own = sumOf(block.tiles.flatMap(({ first }) => states.get(first) ?? []));
-  const empty = own.empty === 0 ? '' : `, ${formatCount(own.empty)} empty`;
-  const tables = `${formatCount(own.tables)} table${own.tables === 1 ? '' : 's'}`;
+  const empty = own.empty === 0 ? '' : `, ${formatShort(own.empty)} empty`;
+  const tables = `${formatShort(own.tables)} table${own.tables === 1 ? '' : 's'}`;
   const tiles = block.tiles.map(({ first, x, y }) => {
     const state = states.get(first);
     const name = classOf(state, picture.slotPages);

@@ -32,7 +32,7 @@ figcaption { font-size: 14px; }
 svg { max-width: 100%; height: auto; }
 .plot { display: block; font-size: 11.5px; font-family: inherit; font-variant-numeric: tabular-nums; }
 .plot text { white-space: pre; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--soft); font-size: 12.5px; }
+p.legend { max-width: none; } .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--soft); font-size: 12.5px; }
 .legend span { display: inline-flex; align-items: center; gap: 6px; }
 .legend svg { flex: none; }
 .swatch { width: 11px; height: 11px; display: inline-block; }

@@ -6,7 +6,7 @@ import {
   formatDecimal,
   formatDuration,
   formatKiB,
-  formatRate,
+  formatShort,
   kibUnit,
 } from '../units.ts';
 import { html, type Markup, nothing } from './markup.ts';
@@ -85,7 +85,7 @@ function groupsFor(figures: readonly KernelFigures[]): Group[] {
         { head: 'took', cell: (f) => (f.elapsedMs > 0 ? formatDuration(f.elapsedMs * 1e6) : '–') },
         {
           head: 'events/s',
-          cell: (f) => (f.eventsPerSecond > 0 ? formatRate(f.eventsPerSecond) : '–'),
+          cell: (f) => (f.eventsPerSecond > 0 ? formatShort(f.eventsPerSecond) : '–'),
         },
       ],
     },
