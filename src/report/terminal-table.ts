@@ -84,7 +84,11 @@ function columnsFor(figures: readonly KernelFigures[]): Column[] {
     { head: '\npeak', rank: 3, cell: (f) => formatCount(f.emptyTables.peak) },
     { head: 'tables\nfreed', rank: 4, cell: (f) => formatCount(f.tablesFreed) },
     { head: 'RSS\npeak', rank: 5, cell: (f) => formatKiB(f.rss.peak, rss) },
-    { head: '\nfaults', rank: 6, cell: (f) => formatCount(f.faults) },
+    {
+      head: '\nfaults',
+      rank: 6,
+      cell: (f) => (f.faults < 1e9 ? formatCount : formatShort)(f.faults),
+    },
     { head: '\nevents/s', rank: 7, cell: (f) => formatShort(f.eventsPerSecond) },
   ];
   if (maxOf((f) => f.oomKills) > 0) {

@@ -1,4 +1,4 @@
-import type { SlotKind, SpacePicture } from '../../lab/replay/picture.ts';
+import type { SlotKind, SpacePicture } from '../../lab/index.ts';
 
 /** A tile stands for `slots` neighbouring slots: one, or a power of two where there are too many. */
 export interface Tile {

@@ -1,4 +1,4 @@
-import type { SlotKind, SpacePicture } from '../../lab/replay/picture.ts';
+import type { SlotKind, SpacePicture } from '../../lab/index.ts';
 import { formatCount, formatKiB, formatShare, formatShort, formatSize } from '../units.ts';
 import { html, type Markup, nothing } from './markup.ts';
 import { type Block, type Layout, layoutOf, type TileState, tileStates } from './space-layout.ts';

@@ -30,6 +30,7 @@ figcaption { font-size: 14px; }
 .charts .wide { grid-column: 1 / -1; }
 @media (max-width: 760px) { .charts { grid-template-columns: minmax(0, 1fr); } }
 svg { max-width: 100%; height: auto; }
+figure.wide { overflow-x: auto; } figure.wide svg[role] { min-width: 760px; }
 .plot { display: block; font-size: 11.5px; font-family: inherit; font-variant-numeric: tabular-nums; }
 .plot text { white-space: pre; }
 p.legend { max-width: none; } .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; color: var(--soft); font-size: 12.5px; }
