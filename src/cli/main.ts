@@ -19,7 +19,11 @@ const EXIT_BUG = 70;
 const program = new Command('pagelab')
   .description('What would another memory manager do to your program?')
   .version('0.1.0')
-  .showHelpAfterError('(pagelab --help tells what there is)')
+  .configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'pagelab: ')),
+  })
+  .argument('[command]')
+  .usage('[options] [command]')
   .exitOverride()
   .option('--json', 'one JSON document on standard output')
   .action(mainJob);

@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import type { Command } from 'commander';
+import { InputError } from '../../base/index.ts';
 import { MAIN_KERNELS } from '../../lab/index.ts';
 import { terminalTable } from '../../report/index.ts';
 import { hasColor, print, printJson, terminalWidth } from '../output.ts';
@@ -10,7 +11,15 @@ const MAIN_RECORDING = 'redis-set-bgsave-flush';
 const REPORT_FILE = 'pagelab-report.html';
 
 /** `pagelab` without a command: what the recorded Redis costs, and the other recordings in short. */
-export async function mainJob(_flags: unknown, command: Command): Promise<void> {
+export async function mainJob(
+  unknown: string | undefined,
+  _flags: unknown,
+  command: Command,
+): Promise<void> {
+  if (unknown !== undefined) {
+    const known = command.commands.map((c) => c.name()).join(', ');
+    throw new InputError(`there is no command '${unknown}'; there are ${known}`);
+  }
   const outcome = runBundled(MAIN_RECORDING);
   await writeReport(REPORT_FILE, outcome);
   if (command.opts()['json']) {

@@ -11,6 +11,7 @@ import { ensureRecord, mapCount } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotPut } from '../objects/swap.ts';
 import { C_SWAP, mmCounters } from '../space/mm.ts';
+import { tableLostEntries } from '../tables/emptied.ts';
 import {
   ENTRY_ACCESSED,
   ENTRY_DIRTY,
@@ -20,8 +21,7 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
-import { T_COUNT } from '../tables/table.ts';
-import { freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
+import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { pageOut } from './page-out.ts';
 
 /** Advice about the near future of pages: MADV_COLD, MADV_PAGEOUT and MADV_FREE. */
@@ -54,7 +54,7 @@ export function ageRange(
       m.words[rec + F_STAMP] = 0;
       if (isPageOut) pageOut(m, pfn, rec, table);
     }
-    emptied(m, mm, table, isPageOut);
+    if (isPageOut) tableLostEntries(m, mm, table);
   }
 }
 
@@ -87,13 +87,6 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
         w[rec + F_STATE] = (w[rec + F_STATE] & ~(FRAME_ACTIVE | FRAME_DIRTY)) | FRAME_LAZYFREE;
       }
     }
-    emptied(m, mm, table, true);
-  }
-}
-
-function emptied(m: Machine, mm: number, table: number, mayBe: boolean): void {
-  const hook = m.events.tableEmptied;
-  if (mayBe && hook !== null && m.words[table + T_COUNT] === 0 && hook(m, mm, table)) {
-    freeTable(m, mm, table);
+    tableLostEntries(m, mm, table);
   }
 }

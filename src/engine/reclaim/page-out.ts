@@ -18,6 +18,7 @@ import { swapSlotAlloc, swapSlotFree, swapSlotGet, swapSlotUsers } from '../obje
 import { C_SWAP, mmCounters } from '../space/mm.ts';
 import { VM_LOCKED } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
+import { tableLostEntries } from '../tables/emptied.ts';
 import { ENTRY_DIRTY, ENTRY_SWAP } from '../tables/entry.ts';
 import { changeEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
 import { T_COUNT } from '../tables/table.ts';
@@ -121,9 +122,6 @@ function unmapEverywhere(
       continue;
     }
     removeEntry(m, mm, leaf, index);
-    const hook = m.events.tableEmptied;
-    if (w[leaf + T_COUNT] === 0 && leaf !== busyTable && hook !== null && hook(m, mm, leaf)) {
-      freeTable(m, mm, leaf);
-    }
+    if (leaf !== busyTable) tableLostEntries(m, mm, leaf);
   }
 }

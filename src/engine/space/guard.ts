@@ -1,10 +1,10 @@
 import { Errno } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
+import { tableLostEntries } from '../tables/emptied.ts';
 import { ENTRY_GUARD, ENTRY_NONE, KIND_MASK } from '../tables/entry.ts';
 import { addEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
-import { T_COUNT } from '../tables/table.ts';
-import { ensureTable, freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
+import { ensureTable, isLeaf, LeafCursor } from '../tables/walk.ts';
 import { ZAP_KEEP_GUARDS, zapRange } from '../tables/zap.ts';
 import { VM_DONTEXPAND, VM_LOCKED, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_OBJECT } from './vma.ts';
@@ -66,9 +66,7 @@ export function removeGuards(
       removeEntry(m, mm, table, i);
       removed++;
     }
-    const hook = m.events.tableEmptied;
-    const isEmptied = removed > 0 && m.words[table + T_COUNT] === 0;
-    if (isEmptied && hook !== null && hook(m, mm, table)) freeTable(m, mm, table);
+    if (removed > 0) tableLostEntries(m, mm, table);
   }
   return 0;
 }

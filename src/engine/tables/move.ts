@@ -1,8 +1,9 @@
 import type { Machine } from '../machine.ts';
+import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
-import { linkTable, T_CONTENTS, T_COUNT, unlinkTable } from './table.ts';
-import { ensureTable, findTable, freeTable, levelIndex } from './walk.ts';
+import { linkTable, T_CONTENTS, unlinkTable } from './table.ts';
+import { ensureTable, findTable, levelIndex } from './walk.ts';
 
 /**
  * Moves the entries of [from, from + pages) to `to` (move_page_tables): whole tables where both
@@ -95,9 +96,8 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
     removeEntry(m, mm, source, i);
     addEntry(m, mm, table, i + shift, flags, word);
   }
-  const hook = m.events.tableEmptied;
-  if (hook !== null && m.words[source + T_COUNT] === 0 && hook(m, mm, source)) {
-    freeTable(m, mm, source);
-  }
+  tableLostEntries(m, mm, source);
+  // An empty source table has given the destination an empty one.
+  if (table !== source) tableLostEntries(m, mm, table);
   return true;
 }

@@ -15,6 +15,7 @@ import {
   C_ZERO,
   mmCounters,
 } from '../space/mm.ts';
+import { isUnwantedWhenEmpty } from './emptied.ts';
 import {
   ENTRY_DIRTY,
   ENTRY_GUARD,
@@ -108,8 +109,7 @@ function leafWasEmptied(
   how: number,
 ): void {
   const byRule = isWhole && (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
-  const hook = m.events.tableEmptied;
-  const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && hook !== null && hook(m, mm, table);
+  const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
   if (!byRule && !byHook) return;
   freeTable(m, mm, table);
   m.words[mmCounters(m, mm) + C_TABLES_FREED] += 1;
@@ -127,8 +127,7 @@ function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: 
     uniformBecameEmpty(m, mm, table);
   }
   const byRule = (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
-  const hook = m.events.tableEmptied;
-  const byHook = wasFull && (how & ZAP_NO_EVENT) === 0 && hook !== null && hook(m, mm, table);
+  const byHook = wasFull && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
   if (!byRule && !byHook) return;
   freeUniformChildren(m, mm, table);
   w[counters + C_TABLES_FREED] += 512;

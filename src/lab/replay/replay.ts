@@ -9,8 +9,9 @@ import {
 import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
+import { PeakTracker } from './peak.ts';
 import type { OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
-import { raisePeak, Series, totalsOf } from './series.ts';
+import { Series, totalsOf } from './series.ts';
 import { TruthCheck } from './truth.ts';
 
 export interface ReplayOptions {
@@ -47,7 +48,7 @@ class Replay {
   readonly #system: System;
   readonly #executor: Executor;
   readonly #truth = new TruthCheck();
-  readonly #peak = zeroCounters();
+  readonly #peak: PeakTracker;
   /** Counters of processes that ended, as they were before. */
   readonly #ended = new Map<number, Counters>();
   readonly #series: Series;
@@ -64,6 +65,7 @@ class Replay {
     this.#system = new System({ ...options.machine, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel);
     this.#executor = new Executor(this.#system);
+    this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, options.mainPid ?? 1);
   }
 
@@ -110,8 +112,12 @@ class Replay {
       this.#sample(event);
       return;
     }
-    if (event.op === Op.exit || event.op === Op.exec) this.#remember(event.pid);
+    const process = this.#system.process(event.pid);
+    if (process !== undefined) this.#peak.look(process);
+    const isEnd = event.op === Op.exit || event.op === Op.exec;
+    if (isEnd) this.#remember(event.pid);
     const result = this.#executor.apply(event);
+    if (isEnd) this.#peak.lookAtAll();
     if (event.outcome !== Outcome.unknown) this.#compare(event, result);
   }
 
@@ -119,7 +125,7 @@ class Replay {
     const process = this.#system.process(event.pid);
     if (process === undefined || event.sample === null) return;
     this.#time(event);
-    raisePeak(this.#peak, this.#series.add(this.#lastT, this.#events, event.sample));
+    this.#series.add(this.#lastT, this.#events, event.sample);
     this.#truth.begin(event, process.counters());
     this.#options.onSample?.(this.#system, event);
   }
@@ -135,7 +141,8 @@ class Replay {
   }
 
   #point(): void {
-    raisePeak(this.#peak, this.#series.add(this.#lastT, this.#events));
+    this.#series.add(this.#lastT, this.#events);
+    this.#peak.lookAtAll();
   }
 
   /** A process ends or loses its image: its counts of events are kept. */
@@ -165,7 +172,8 @@ class Replay {
 
   #result(elapsedMs: number): RunResult {
     const { final, processes } = this.#finalCounters();
-    raisePeak(this.#peak, final);
+    const peak = { ...final };
+    this.#peak.raise(peak);
     const oomKills = this.#system.oomKilled.length;
     return {
       kernel: this.#kernel.name,
@@ -176,7 +184,7 @@ class Replay {
       outcomes: { compared: this.#compared, equal: this.#equal, first: this.#differences },
       truth: this.#truth.truth,
       final: { ...final, oomKills, processes },
-      peak: { ...this.#peak, oomKills },
+      peak: { ...peak, oomKills },
       series: this.#series.points,
     };
   }

@@ -1,10 +1,4 @@
-import {
-  addCounters,
-  COUNTER_NAMES,
-  type Counters,
-  type System,
-  zeroCounters,
-} from '../../engine/index.ts';
+import { addCounters, type Counters, type System, zeroCounters } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { SeriesPoint } from './result.ts';
 
@@ -42,7 +36,7 @@ export class Series {
     return this.#next;
   }
 
-  add(t: number, event: number, recorded?: Sample): Counters {
+  add(t: number, event: number, recorded?: Sample): void {
     const totals = totalsOf(this.#system);
     const point: SeriesPoint = {
       t,
@@ -67,7 +61,6 @@ export class Series {
     this.points.push(point);
     this.#next = event + this.#step;
     if (this.points.length >= POINTS_MAX) this.#thin();
-    return totals;
   }
 
   #thin(): void {
@@ -76,9 +69,4 @@ export class Series {
     this.points.push(...kept);
     this.#step *= 2;
   }
-}
-
-/** Field-wise maximum. */
-export function raisePeak(peak: Counters, now: Counters): void {
-  for (const name of COUNTER_NAMES) if (now[name] > peak[name]) peak[name] = now[name];
 }

@@ -1,0 +1,18 @@
+import type { Machine } from '../machine.ts';
+import { T_COUNT } from './table.ts';
+import { freeTable } from './walk.ts';
+
+/**
+ * The event "a last-level table lost its last entry" (or, for a uniform table, all its children
+ * did): true if a mechanism wants it freed.
+ */
+export function isUnwantedWhenEmpty(m: Machine, owner: number, table: number): boolean {
+  return m.events.tableEmptied?.(m, owner, table) === true;
+}
+
+/** After entries of a last-level table went: frees it if none is left and a mechanism says so. */
+export function tableLostEntries(m: Machine, owner: number, table: number): void {
+  if (m.words[table + T_COUNT] === 0 && isUnwantedWhenEmpty(m, owner, table)) {
+    freeTable(m, owner, table);
+  }
+}
