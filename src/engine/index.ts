@@ -7,6 +7,7 @@ export {
   FAULT_SIGBUS,
   FAULT_SIGSEGV,
   fault,
+  faultPage,
 } from './fault/fault.ts';
 export { touchRange } from './fault/touch.ts';
 export { freeFrameCount } from './frames/alloc.ts';
@@ -19,6 +20,7 @@ export {
   OBJECT_KERNEL,
   OBJECT_SHMEM,
   OBJECT_SPECIAL,
+  objectType,
   setObjectSize,
 } from './objects/object.ts';
 export { punchObject, truncateObject } from './objects/truncate.ts';

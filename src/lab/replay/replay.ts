@@ -1,11 +1,5 @@
 import { errnoName } from '../../base/index.ts';
-import {
-  addCounters,
-  type Counters,
-  type MachineOptions,
-  System,
-  zeroCounters,
-} from '../../engine/index.ts';
+import { type Counters, type MachineOptions, System } from '../../engine/index.ts';
 import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
@@ -25,7 +19,7 @@ export interface ReplayOptions {
   onSample?: (system: System, event: TraceEvent) => void;
   /** Gets the system when the trace has ended, before it is dropped. */
   onEnd?: (system: System) => void;
-  /** Process whose own curve is kept; default: that of the first sample, else of the first event. */
+  /** Process whose own curve is kept; default: 1. */
   mainPid?: number;
 }
 
@@ -125,23 +119,25 @@ class Replay {
     const process = this.#system.process(event.pid);
     if (process === undefined || event.sample === null) return;
     this.#time(event);
-    this.#series.add(this.#lastT, this.#events, event.sample);
+    this.#series.add(this.#t, this.#events, event.sample);
     this.#truth.begin(event, process.counters());
     this.#options.onSample?.(this.#system, event);
   }
 
   /** Points stand at recorded times; a trace without any counts events. */
   #time(event: TraceEvent): void {
-    if (event.timeNs < 0) {
-      if (this.#startNs < 0) this.#lastT = this.#events;
-      return;
+    if (event.timeNs >= 0) {
+      if (this.#startNs < 0) this.#startNs = event.timeNs;
+      this.#lastT = event.timeNs - this.#startNs;
     }
-    if (this.#startNs < 0) this.#startNs = event.timeNs;
-    this.#lastT = event.timeNs - this.#startNs;
+  }
+
+  get #t(): number {
+    return this.#startNs < 0 ? this.#events : this.#lastT;
   }
 
   #point(): void {
-    this.#series.add(this.#lastT, this.#events);
+    this.#series.add(this.#t, this.#events);
     this.#peak.lookAtAll();
   }
 
@@ -149,9 +145,10 @@ class Replay {
   #remember(pid: number): void {
     const process = this.#system.process(pid);
     if (process === undefined) return;
-    const kept = this.#ended.get(pid) ?? zeroCounters();
-    addCounters(kept, process.counters());
-    this.#ended.set(pid, kept);
+    const counters = process.counters();
+    const before = this.#ended.get(pid);
+    if (before !== undefined) for (const name of EVENT_COUNTERS) counters[name] += before[name];
+    this.#ended.set(pid, counters);
   }
 
   #compare(event: TraceEvent, result: number): void {
