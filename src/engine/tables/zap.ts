@@ -56,7 +56,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { freeTable, isLeaf, LeafCursor } from './walk.ts';
+import { findLeaf, freeTable, isLeaf, LeafCursor } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -82,8 +82,13 @@ export function zapRange(
   end: number,
   how: number,
 ): void {
-  cursor.begin(mm, start, end);
   const shmem = isShmemVma(m, vma);
+  const slot = Math.floor(start / m.entryCount);
+  if (end <= (slot + 1) * m.entryCount && end - start < m.entryCount) {
+    zapInSlot(m, mm, start, end, shmem, how);
+    return;
+  }
+  cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
     if (!isLeaf(m, table)) {
       zapUniform(m, mm, table, shmem, how);
@@ -98,6 +103,29 @@ export function zapRange(
     if (m.isShared) m.unlock(table + T_LOCK);
     if (isEmpty) leafWasEmptied(m, mm, table, to - from === m.entryCount, before > 0, how);
   }
+}
+
+/** A piece of one slot, as allocators give back: one walk, or none after a touch there. */
+function zapInSlot(
+  m: Machine,
+  mm: number,
+  start: number,
+  end: number,
+  shmem: boolean,
+  how: number,
+): void {
+  const hi = Math.floor(start / m.loPages);
+  const lo = start - hi * m.loPages;
+  const isLastWalk = m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits;
+  const table = isLastWalk ? m.walkLeaf : findLeaf(m, mm, hi, lo);
+  if (table === 0) return;
+  const from = lo & m.mask;
+  if (m.isShared) m.lock(table + T_LOCK);
+  const before = m.words[table + T_COUNT];
+  if (before !== 0) zapLeaf(m, mm, table, from, from + (end - start), shmem, how);
+  const isEmpty = m.words[table + T_COUNT] === 0;
+  if (m.isShared) m.unlock(table + T_LOCK);
+  if (isEmpty) leafWasEmptied(m, mm, table, false, before > 0, how);
 }
 
 function leafWasEmptied(

@@ -26,6 +26,8 @@ export interface ReplayOptions {
 /** Differences of outcomes that a result lists; all are counted. */
 const DIFFERENCES_MAX = 20;
 const PROGRESS_EVENTS = 65536;
+/** What one last-level table spans. */
+const SLOT_BYTES = 2 ** 21;
 
 /** Runs a trace under a kernel. Throws InputError where the trace is malformed. */
 export function replay(
@@ -52,6 +54,8 @@ class Replay {
   #events = 0;
   #startNs = -1;
   #lastT = 0;
+  /** The last event was advice about less than a table, after which nothing was looked at. */
+  #isPieceSeen = false;
 
   constructor(kernel: Kernel, options: ReplayOptions) {
     this.#options = options;
@@ -79,6 +83,7 @@ class Replay {
     this.#events += 1;
     if (this.#truth.openPid >= 0) this.#followSample(event);
     if (event.op === Op.touch) {
+      if (this.#isPieceSeen) this.#look(event.pid);
       const result = this.#executor.apply(event);
       if (event.outcome !== Outcome.unknown) this.#compare(event, result);
     } else {
@@ -89,6 +94,12 @@ class Replay {
       this.#point();
     }
     if (this.#events % PROGRESS_EVENTS === 0) this.#options.onProgress?.(this.#events);
+  }
+
+  #look(pid: number): void {
+    this.#isPieceSeen = false;
+    const process = this.#system.process(pid);
+    if (process !== undefined) this.#peak.look(process);
   }
 
   /** A sample's interval goes on, or is over before this event. */
@@ -106,8 +117,10 @@ class Replay {
       this.#sample(event);
       return;
     }
-    const process = this.#system.process(event.pid);
-    if (process !== undefined) this.#peak.look(process);
+    // A piece smaller than a table only empties tables: a run of them is looked at when it ends.
+    const isPiece = event.op === Op.madvise && event.len < SLOT_BYTES;
+    if (!isPiece || !this.#isPieceSeen) this.#look(event.pid);
+    this.#isPieceSeen = isPiece;
     const isEnd = event.op === Op.exit || event.op === Op.exec;
     if (isEnd) this.#remember(event.pid);
     const result = this.#executor.apply(event);
