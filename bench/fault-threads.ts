@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type Machine, type Process, System } from '../src/engine/index.ts';
+import { type Machine, System, validateMachine } from '../src/engine/index.ts';
 import { whyNoPuppet } from '../src/host/index.ts';
 import { EngineRange, RANGE_ADDR } from './engine-range.ts';
 import type { Answer, Order, Start } from './fault-worker.ts';
@@ -37,7 +37,7 @@ export async function faultThreads(bench: Bench): Promise<void> {
 
 async function threadsRow(bench: Bench, variant: Variant): Promise<void> {
   const { pages, warmUpFaults } = bench.options;
-  const { processes, starts } = engineStarts(pages, variant);
+  const { system, starts } = engineStarts(pages, variant);
   const kind = variant.hasOneSpace ? 'thread' : 'process';
   const engine = await Crew.start(starts);
   const kernel = await Crew.start(starts.map(() => ({ kind, pages })));
@@ -53,33 +53,32 @@ async function threadsRow(bench: Bench, variant: Variant): Promise<void> {
     await engine.stop();
     await kernel.stop();
   }
-  // Each round ends with everything absent: what is left would be a race.
-  for (const process of processes) {
+  // Each round ends with everything absent: what is left, or counted wrongly, would be a race.
+  for (const process of system.processes()) {
     const { presentPages } = process.counters();
     if (presentPages !== 0) throw new Error(`engine: ${presentPages} pages left after the rounds`);
   }
+  validateMachine(system.machine);
 }
 
 /** The machine, its processes and mappings; what each thread needs to know of them. */
 function engineStarts(
   pages: number,
   { threads, hasOneSpace }: Variant,
-): { processes: Process[]; starts: Start[] } {
+): { system: System; starts: Start[] } {
   // The creator is cpu 0.
   const system = new System({ isShared: true, cpus: threads + 1 });
   const { buffer } = system.machine as Machine & { buffer: SharedArrayBuffer };
   const plan = ascending(pages);
-  const processes: Process[] = [];
   const starts: Start[] = [];
   for (let thread = 0; thread < threads; thread++) {
-    const isNew = thread === 0 || !hasOneSpace;
-    const process = isNew ? system.spawn(1 + thread) : processes[0]!;
-    if (isNew) processes.push(process);
+    const pid = hasOneSpace ? 1 : 1 + thread;
+    const process = system.process(pid) ?? system.spawn(pid);
     const addr = hasOneSpace ? RANGE_ADDR + thread * DISTANCE_BYTES : RANGE_ADDR;
     EngineRange.mapAreas(process, plan, addr);
     starts.push({ kind: 'engine', pages, buffer, cpu: thread + 1, mm: process.mm, addr });
   }
-  return { processes, starts };
+  return { system, starts };
 }
 
 /** Worker threads that all do the same at the same time. */
