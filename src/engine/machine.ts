@@ -37,7 +37,8 @@ export interface MachineOptions {
 
 /** The default buffer: room for about ten million table pages, untouched until used. */
 const DEFAULT_BUFFER_MIB = 1024;
-const MAX_BUFFER_MIB = 4095;
+/** Byte offsets must stay below 2^31, or they would not be small integers. */
+const MAX_BUFFER_MIB = 2047;
 
 /** Called when the last entry of a last-level table went; true says: free the table now. */
 export type TableEmptiedHook = (m: Machine, owner: number, table: number) => boolean;

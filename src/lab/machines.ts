@@ -29,12 +29,12 @@ export const MACHINES: readonly MachinePreset[] = [
   {
     name: 'server',
     title: 'two nodes of 512 GiB each, no swap',
-    options: { nodeBytes: [512 * GIB, 512 * GIB], bufferMiB: 3072 },
+    options: { nodeBytes: [512 * GIB, 512 * GIB], bufferMiB: 2047 },
   },
   {
     name: 'large',
     title: 'two nodes of 1 TiB each, no swap',
-    options: { nodeBytes: [1024 * GIB, 1024 * GIB], bufferMiB: 3072 },
+    options: { nodeBytes: [1024 * GIB, 1024 * GIB], bufferMiB: 2047 },
   },
 ];
 

@@ -2,17 +2,16 @@ import {
   F_INDEX,
   F_MAPCOUNT,
   F_MAPPING,
-  F_NEXT,
   F_STAMP,
   F_STATE,
   FRAME_SHIFT,
   TYPE_ANON,
 } from '../frames/frame-record.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
-import { PCP_COUNT, PCP_HEADS } from '../frames/pcp.ts';
+import { PCP_TOPS } from '../frames/pcp.ts';
 import { B_CHUNK, BLOCK_FRAMES, BLOCK_SHIFT, CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { C_ANON, C_FAULTS } from '../space/mm.ts';
+import { C_FRESH } from '../space/mm.ts';
 import { VM_WRITE } from '../space/vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS } from '../space/vma.ts';
 import { ENTRY_NONE } from '../tables/entry.ts';
@@ -50,14 +49,14 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   const index = lo & m.mask;
   const contents = w[leaf + T_CONTENTS];
   const flagByte = ((contents + m.entryCount) << 2) + index;
-  const pcp = m.preferredPcp;
-  const pfn = w[pcp + PCP_HEADS + MIGRATE_MOVABLE];
+  const topAt = m.preferredPcp + PCP_TOPS + MIGRATE_MOVABLE;
+  const top = w[topAt] - 1;
+  const pfn = w[top];
   if (pfn === 0 || m.bytes[flagByte] !== ENTRY_NONE) return handleFault(m, mm, hi, lo, isWrite);
   const rec =
     w[m.blocksAt + ((pfn >> BLOCK_SHIFT) << 3) + B_CHUNK] +
     ((pfn & (BLOCK_FRAMES - 1)) << FRAME_SHIFT);
-  w[pcp + PCP_HEADS + MIGRATE_MOVABLE] = w[rec + F_NEXT];
-  w[pcp + PCP_COUNT] -= 1;
+  w[topAt] = top;
   w[rec + F_STATE] = TYPE_ANON;
   w[rec + F_MAPCOUNT] = 1;
   w[rec + F_MAPPING] = w[vma + V_ANON_VMA];
@@ -67,8 +66,7 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   m.bytes[flagByte] = WRITTEN_PAGE;
   w[leaf + T_COUNT] += 1;
   const counters = mm + m.countersAt;
-  w[counters + C_ANON] += 1;
-  w[counters + C_FAULTS] += 1;
+  w[counters + C_FRESH] += 1;
   return FAULT_DONE;
 }
 

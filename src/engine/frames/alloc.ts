@@ -1,9 +1,9 @@
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { buddyAlloc, buddyAllocContiguous, buddyFreeBlock } from './buddy.ts';
-import { blockOf, F_NEXT, frameRecord } from './frame-record.ts';
+import { blockOf } from './frame-record.ts';
 import { blockZone, MIGRATE_MOVABLE, setBlockExtent } from './pageblock.ts';
-import { PCP_COUNT, PCP_HEADS, pcpAt, refillPcp } from './pcp.ts';
+import { PCP_TOPS, pcpAt, pcpCount, refillPcp } from './pcp.ts';
 import { zoneAt } from './zones.ts';
 
 /**
@@ -13,14 +13,13 @@ import { zoneAt } from './zones.ts';
  * killer decides (reclaim/).
  */
 
-/** One frame of the migrate type, or 0. Its record's state is stale: the caller sets all words. */
+/** One frame of the migrate type, or 0. Its record's words are stale: the caller sets them. */
 export function allocFrame(m: Machine, type: number): number {
   const w = m.words;
-  const head = m.cpuAt + L.CPU_PCP + m.preferredZone * L.PCP_WORDS + PCP_HEADS + type;
-  const pfn = w[head];
+  const at = m.preferredPcp + PCP_TOPS + type;
+  const pfn = w[w[at] - 1];
   if (pfn === 0) return allocFrameSlow(m, type);
-  w[head] = w[frameRecord(m, pfn) + F_NEXT];
-  w[head - PCP_HEADS - type + PCP_COUNT] -= 1;
+  w[at] -= 1;
   return pfn;
 }
 
@@ -43,13 +42,11 @@ function popFromZones(m: Machine, type: number, mark: number): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
     const pcp = pcpAt(m, zone);
-    const head = pcp + PCP_HEADS + type;
+    const at = pcp + PCP_TOPS + type;
     const floor = mark < 0 ? w[zoneAt(m, zone) + L.Z_MIN] >> 1 : w[zoneAt(m, zone) + mark];
-    if (w[head] === 0 && !refillPcp(m, zone, type, floor)) continue;
-    const pfn = w[head];
-    w[head] = w[frameRecord(m, pfn) + F_NEXT];
-    w[pcp + PCP_COUNT] -= 1;
-    return pfn;
+    if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) continue;
+    w[at] -= 1;
+    return w[w[at]];
   }
   return 0;
 }
@@ -99,7 +96,7 @@ export function freeExtent(m: Machine, pfn: number): void {
 export function freeFrameCount(m: Machine): number {
   let free = 0;
   for (let zone = 0; zone < m.zoneCount; zone++) {
-    free += m.words[zoneAt(m, zone) + L.Z_FREE] + m.words[pcpAt(m, zone) + PCP_COUNT];
+    free += m.words[zoneAt(m, zone) + L.Z_FREE] + pcpCount(m, zone);
   }
   return free;
 }

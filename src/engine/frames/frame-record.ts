@@ -22,7 +22,7 @@ export const F_INDEX = 3;
 export const F_STAMP = 4;
 /** Swap slot of a page in the swap cache; 0 for none. */
 export const F_SWAP_SLOT = 5;
-/** Links of buddy lists and per-cpu lists. */
+/** Links of buddy lists. */
 export const F_NEXT = 6;
 export const F_PREV = 7;
 export const FRAME_SHIFT = 3;

@@ -1,21 +1,29 @@
+import { arenaAlloc, classFor } from '../arena.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { buddyAlloc, buddyFree } from './buddy.ts';
-import { blockOf, F_NEXT, F_STATE, frameRecord, TYPE_PCP, TYPE_TAIL } from './frame-record.ts';
+import { blockOf, F_STATE, frameRecord, TYPE_PCP, TYPE_TAIL } from './frame-record.ts';
 import { blockMigrateType, blockZone } from './pageblock.ts';
 import { zoneAt } from './zones.ts';
 
 /**
  * Per-cpu lists of single frames in front of the buddy allocator (struct per_cpu_pages): last freed
  * is first allocated, refilled and drained in batches. `high` grows up to an eighth of the zone a
- * cpu, as the kernel's automatic tuning does (mm/page_alloc.c: zone_highsize, nr_pcp_high).
+ * cpu, as the kernel's automatic tuning does (mm/page_alloc.c: zone_highsize, nr_pcp_high), at most
+ * 2^16 frames.
+ *
+ * A list is a stack of frame numbers in an array of its own, not a chain through the frames' records:
+ * the next frame is known without waiting for a record to come from memory. Below the first frame
+ * stands a 0, so an empty list answers "frame 0", which is none.
  */
-export const PCP_COUNT = 0;
-export const PCP_HIGH = 1;
-export const PCP_HIGH_MAX = 2;
-/** One list head a migrate type (unmovable, movable, reclaimable). */
-export const PCP_HEADS = 3;
+export const PCP_HIGH = 0;
+export const PCP_HIGH_MAX = 1;
+/** Word offset behind the last frame of each list, and of its first: one a migrate type. */
+export const PCP_TOPS = 2;
+export const PCP_BASES = 5;
+const TYPES = 3;
 const BATCH = 63;
+const HIGH_LIMIT = 65536;
 
 /** Word offset of this thread's lists for a zone. */
 export function pcpAt(m: Machine, zone: number): number {
@@ -27,9 +35,26 @@ export function formatPcp(m: Machine, cpu: number, cpus: number): void {
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);
     const pcp = L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
-    w[pcp + PCP_HIGH] = Math.max(4 * BATCH, Math.floor(w[z + L.Z_LOW] / cpus));
-    w[pcp + PCP_HIGH_MAX] = Math.max(w[pcp + PCP_HIGH], Math.floor(w[z + L.Z_FREE] / cpus / 8));
+    const most = Math.floor(w[z + L.Z_FREE] / cpus / 8);
+    const low = Math.max(4 * BATCH, Math.floor(w[z + L.Z_LOW] / cpus));
+    w[pcp + PCP_HIGH_MAX] = Math.min(HIGH_LIMIT, Math.max(low, most));
+    w[pcp + PCP_HIGH] = Math.min(low, w[pcp + PCP_HIGH_MAX]);
+    for (let type = 0; type < TYPES; type++) {
+      const array = arenaAlloc(m, classFor(w[pcp + PCP_HIGH_MAX] + 2 * BATCH));
+      w[pcp + PCP_BASES + type] = array + 1;
+      w[pcp + PCP_TOPS + type] = array + 1;
+    }
   }
+}
+
+/** Frames on this thread's lists of a zone. */
+export function pcpCount(m: Machine, zone: number): number {
+  const pcp = pcpAt(m, zone);
+  let count = 0;
+  for (let type = 0; type < TYPES; type++) {
+    count += m.words[pcp + PCP_TOPS + type] - m.words[pcp + PCP_BASES + type];
+  }
+  return count;
 }
 
 /**
@@ -45,13 +70,10 @@ export function refillPcp(m: Machine, zone: number, type: number, floor: number)
   for (; got < BATCH && w[z + L.Z_FREE] > floor; got++) {
     const pfn = buddyAlloc(m, z, 0, type);
     if (pfn === 0) break;
-    const rec = frameRecord(m, pfn);
-    w[rec + F_STATE] = TYPE_PCP;
-    w[rec + F_NEXT] = w[pcp + PCP_HEADS + type];
-    w[pcp + PCP_HEADS + type] = pfn;
+    w[frameRecord(m, pfn) + F_STATE] = TYPE_PCP;
+    w[w[pcp + PCP_TOPS + type]++] = pfn;
   }
   if (m.isShared) m.unlock(z + L.Z_LOCK);
-  w[pcp + PCP_COUNT] += got;
   // The clock that stamps frames ticks once a batch, as the kernel adds pages to its lists in batches.
   w[m.cpuAt + L.CPU_CLOCK] += 1;
   if (got > 0 && w[pcp + PCP_HIGH] < w[pcp + PCP_HIGH_MAX]) {
@@ -60,44 +82,41 @@ export function refillPcp(m: Machine, zone: number, type: number, floor: number)
   return got > 0;
 }
 
-/** Puts one frame on this thread's list; drains a batch where the list is over its limit. */
+/** Puts one frame on this thread's list; drains a part where the list is over its limit. */
 export function freeToPcp(m: Machine, pfn: number, rec: number): void {
   const w = m.words;
   const block = blockOf(m, pfn);
   const pcp = pcpAt(m, blockZone(m, block));
-  const head = pcp + PCP_HEADS + blockMigrateType(m, block);
+  const type = blockMigrateType(m, block);
+  const top = w[pcp + PCP_TOPS + type];
   w[rec + F_STATE] = TYPE_PCP;
-  w[rec + F_NEXT] = w[head];
-  w[head] = pfn;
-  const count = w[pcp + PCP_COUNT] + 1;
-  w[pcp + PCP_COUNT] = count;
-  if (count > w[pcp + PCP_HIGH]) drainPcp(m, blockZone(m, block), 4 * BATCH);
+  w[top] = pfn;
+  w[pcp + PCP_TOPS + type] = top + 1;
+  if (top + 1 - w[pcp + PCP_BASES + type] > w[pcp + PCP_HIGH]) {
+    drainList(m, blockZone(m, block), type, 4 * BATCH);
+  }
 }
 
-/** Moves up to `frames` frames of this thread's lists back to the buddy. */
-export function drainPcp(m: Machine, zone: number, frames: number): void {
+/** Moves up to `frames` frames of one of this thread's lists back to the buddy. */
+function drainList(m: Machine, zone: number, type: number, frames: number): void {
   const w = m.words;
   const z = zoneAt(m, zone);
   const pcp = pcpAt(m, zone);
   if (m.isShared) m.lock(z + L.Z_LOCK);
-  let left = frames;
-  for (let type = 0; type < 3 && left > 0; type++) {
-    let pfn = w[pcp + PCP_HEADS + type];
-    while (pfn !== 0 && left > 0) {
-      const rec = frameRecord(m, pfn);
-      const next = w[rec + F_NEXT];
-      w[rec + F_STATE] = TYPE_TAIL;
-      w[pcp + PCP_HEADS + type] = next;
-      buddyFree(m, z, pfn, 0);
-      pfn = next;
-      left--;
-    }
+  const top = w[pcp + PCP_TOPS + type];
+  const end = Math.max(w[pcp + PCP_BASES + type], top - frames);
+  for (let at = top - 1; at >= end; at--) {
+    const pfn = w[at];
+    w[frameRecord(m, pfn) + F_STATE] = TYPE_TAIL;
+    buddyFree(m, z, pfn, 0);
   }
-  w[pcp + PCP_COUNT] -= frames - left;
+  w[pcp + PCP_TOPS + type] = end;
   if (m.isShared) m.unlock(z + L.Z_LOCK);
 }
 
 /** Empties this thread's lists of all zones, as before a fragmentation picture. */
 export function drainAllPcp(m: Machine): void {
-  for (let zone = 0; zone < m.zoneCount; zone++) drainPcp(m, zone, 0x7fffffff);
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    for (let type = 0; type < TYPES; type++) drainList(m, zone, type, HIGH_LIMIT * 2);
+  }
 }

@@ -40,7 +40,8 @@ export const C_FAULTS = 6;
 export const C_COW = 7;
 export const C_SWAP_INS = 8;
 export const C_TABLES_FREED = 9; // last-level tables freed while their VMA stayed
-export const C_OOM_KILLS = 10;
+/** First touches by the hot path: each is a fault and an anonymous page. `mmCounter` adds it to both. */
+export const C_FRESH = 10;
 
 function mmClass(m: Machine): number {
   return classFor(MM_COUNTERS + m.words[H_CPUS] * MM_COUNTER_WORDS);
@@ -85,11 +86,15 @@ export function mmDestroy(m: Machine, mm: number): void {
 /** Sum of a counter (C_*) over all cpus. */
 export function mmCounter(m: Machine, mm: number, counter: number): number {
   const cpus = m.words[H_CPUS];
+  const hasFresh = counter === C_ANON || counter === C_FAULTS;
   let sum = 0;
   for (let cpu = 0; cpu < cpus; cpu++) {
-    sum += m.words[mm + MM_COUNTERS + cpu * MM_COUNTER_WORDS + counter];
+    const group = mm + MM_COUNTERS + cpu * MM_COUNTER_WORDS;
+    sum += m.words[group + counter];
+    if (hasFresh) sum += m.words[group + C_FRESH];
   }
-  return sum;
+  // The words wrap, the gauges themselves do not; faults count up to 2^32.
+  return counter === C_FAULTS ? sum >>> 0 : sum | 0;
 }
 
 /** Word offset of this thread's counters. */
