@@ -28,4 +28,5 @@ export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';
 export { Process, System } from './system.ts';
+export { releaseDeferred } from './tables/table.ts';
 export { validateMachine } from './validate.ts';

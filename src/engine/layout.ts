@@ -50,6 +50,7 @@ export const HEADER_WORDS = 128;
 
 // One area a cpu (a worker thread).
 export const CPU_CLOCK = 0; // stamps frames in the order of their use
+export const CPU_DEFERRED = 1; // tables whose frames wait for a grace period
 export const CPU_PCP = 16; // per-cpu frame lists, PCP_WORDS a zone
 export const PCP_WORDS = 8;
 export const MAX_ZONES = 8;

@@ -84,11 +84,16 @@ export class Machine {
   foundFrame = 0;
   foundIndex = 0;
 
+  /** Address space whose mmap_lock this thread holds for writing: its own faults need no lock. */
+  writerOf = 0;
+
   /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
   walkOwner = 0;
   walkHi = 0;
   walkSlot = 0;
   walkLeaf = 0;
+  /** The address space's sequence number then; only shared machines look at it. */
+  walkSeq = 0;
   /** The VMA, where it is private anonymous, was written and covers the whole slot; else 0. */
   walkVma = 0;
   /** Index (F_INDEX) of the slot's first page in that VMA's anon_vma. */

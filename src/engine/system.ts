@@ -13,6 +13,7 @@ import { madvise } from './space/madvise.ts';
 import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
 import { MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
 import { mmap, munmap } from './space/mmap.ts';
+import { mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
 import { mprotect } from './space/mprotect.ts';
 import { mremap } from './space/mremap.ts';
 
@@ -54,8 +55,10 @@ export class System {
     assert(!this.#processes.has(childPid), `process ${childPid} exists`);
     const m = this.machine;
     let mm = parent.mm;
+    mmapWriteLock(m, parent.mm);
     if (isVfork) m.words[mm + MM_USERS] += 1;
     else mm = forkMm(m, parent.mm, childPid);
+    mmapWriteUnlock(m, parent.mm);
     if (mm === 0) return undefined;
     const child = new Process(this, childPid, mm);
     this.#processes.set(childPid, child);
@@ -70,6 +73,7 @@ export class System {
 
   exit(process: Process): void {
     this.#processes.delete(process.pid);
+    process.isAlive = false;
     exitMm(this.machine, process.mm);
   }
 
@@ -130,42 +134,62 @@ export class Process {
   }
 
   /** False once the OOM killer or `exit` ended it. */
-  get isAlive(): boolean {
-    return this.#system.process(this.pid) === this;
-  }
+  isAlive = true;
 
   mmap(addr: number, len: number, prot: number, flags: number, object = 0, off = 0): number {
-    return mmap(this.machine, this.mm, addr, len, prot, flags, object, off);
+    const m = this.#lock();
+    return this.#unlock(mmap(m, this.mm, addr, len, prot, flags, object, off));
   }
   munmap(addr: number, len: number): number {
-    return munmap(this.machine, this.mm, addr, len);
+    const m = this.#lock();
+    return this.#unlock(munmap(m, this.mm, addr, len));
   }
   mprotect(addr: number, len: number, prot: number): number {
-    return mprotect(this.machine, this.mm, addr, len, prot);
+    const m = this.#lock();
+    return this.#unlock(mprotect(m, this.mm, addr, len, prot));
   }
   mremap(addr: number, oldLen: number, newLen: number, flags: number, newAddr = 0): number {
-    return mremap(this.machine, this.mm, addr, oldLen, newLen, flags, newAddr);
+    const m = this.#lock();
+    return this.#unlock(mremap(m, this.mm, addr, oldLen, newLen, flags, newAddr));
   }
   madvise(addr: number, len: number, advice: number): number {
-    return madvise(this.machine, this.mm, addr, len, advice);
+    const m = this.#lock();
+    return this.#unlock(madvise(m, this.mm, addr, len, advice));
   }
   brk(addr: number): number {
-    return brk(this.machine, this.mm, addr);
+    const m = this.#lock();
+    return this.#unlock(brk(m, this.mm, addr));
   }
   setStartBrk(addr: number): void {
     setStartBrk(this.machine, this.mm, addr);
   }
   mlock(addr: number, len: number, flags = 0): number {
-    return mlock(this.machine, this.mm, addr, len, flags);
+    const m = this.#lock();
+    return this.#unlock(mlock(m, this.mm, addr, len, flags));
   }
   munlock(addr: number, len: number): number {
-    return munlock(this.machine, this.mm, addr, len);
+    const m = this.#lock();
+    return this.#unlock(munlock(m, this.mm, addr, len));
   }
   mlockall(flags: number): number {
-    return mlockall(this.machine, this.mm, flags);
+    const m = this.#lock();
+    return this.#unlock(mlockall(m, this.mm, flags));
   }
   munlockall(): number {
-    return munlockall(this.machine, this.mm);
+    const m = this.#lock();
+    return this.#unlock(munlockall(m, this.mm));
+  }
+
+  /** Every call that may change areas or tables holds the mmap_lock for writing. */
+  #lock(): Machine {
+    const { machine } = this.#system;
+    mmapWriteLock(machine, this.mm);
+    return machine;
+  }
+
+  #unlock(result: number): number {
+    mmapWriteUnlock(this.#system.machine, this.mm);
+    return result;
   }
 
   /**

@@ -60,6 +60,7 @@ import {
 import {
   FORM_DENSE,
   FORM_UNIFORM,
+  releaseDeferred,
   T_CONTENTS,
   T_COUNT,
   T_PARENT,
@@ -78,6 +79,7 @@ import { rssCounter } from './tables/zap.ts';
  * entry and frame record.
  */
 export function validateMachine(m: Machine): void {
+  releaseDeferred(m);
   const tally = new Tally(m);
   for (let mm = m.words[L.H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) tally.addSpace(mm);
   for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) tally.addObject(o);

@@ -38,6 +38,7 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   if (
     !isWrite ||
     m.walkOwner !== mm ||
+    m.isShared ||
     m.walkHi !== hi ||
     m.walkSlot !== lo >> m.bits ||
     vma === 0 ||

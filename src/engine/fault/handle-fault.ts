@@ -13,7 +13,13 @@ import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
-import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, mmCounters } from '../space/mm.ts';
+import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, MM_SEQ, mmCounters } from '../space/mm.ts';
+import {
+  mmapReadLock,
+  mmapReadUnlock,
+  mmapWriteLock,
+  mmapWriteUnlock,
+} from '../space/mmap-lock.ts';
 import { expandStack } from '../space/stack.ts';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../space/vm-flags.ts';
 import {
@@ -21,7 +27,6 @@ import {
   V_ANON_VMA,
   V_FLAGS,
   V_INDEX_DELTA,
-  V_LOCK,
   V_OBJECT,
   vmaEnd,
   vmaStart,
@@ -63,6 +68,7 @@ export function handleFault(
   lo: number,
   isWrite: boolean,
 ): number {
+  if (m.isShared) return faultShared(m, mm, hi, lo, isWrite);
   const w = m.words;
   const d = m.doubles;
   const page = hi * m.loPages + lo;
@@ -74,7 +80,6 @@ export function handleFault(
   }
   const rights = w[vma + V_FLAGS];
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
-  if (m.isShared) return faultLocked(m, mm, vma, hi, lo, isWrite);
   const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
   return leaf <= 0 ? leaf : faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
 }
@@ -126,32 +131,62 @@ function vmaForFault(m: Machine, mm: number, page: number): number {
   return expandStack(m, vma, page) ? vma : 0;
 }
 
-/** On a shared machine: the VMA is held for reading, the table's lock for its entries. */
-function faultLocked(
-  m: Machine,
-  mm: number,
-  vma: number,
-  hi: number,
-  lo: number,
-  isWrite: boolean,
-): number {
+/**
+ * On a shared machine. What the last fault found in this slot, if it still holds, needs the table's
+ * lock only; else the mmap_lock is held for reading (space/mmap-lock.ts).
+ */
+function faultShared(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
   const w = m.words;
-  Atomics.add(w, vma + V_LOCK, 1);
-  let leaf = findLeaf(m, mm, hi, lo);
-  let result = FAULT_OOM;
-  if (leaf === 0) {
-    if (w[vma + V_OBJECT] !== 0 && isBeyondObject(m, vma, hi * m.loPages + lo)) {
-      result = refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
-    } else {
-      leaf = ensureTable(m, mm, 0, hi, lo);
-    }
-  }
-  if (leaf !== 0) {
+  const vma = m.walkVma;
+  const isRemembered =
+    m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits && vma !== 0;
+  if (isRemembered && m.walkSeq === w[mm + MM_SEQ]) {
+    const leaf = m.walkLeaf;
     m.lock(leaf + T_LOCK);
-    result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+    const isAllowed = (w[vma + V_FLAGS] & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) !== 0;
+    if (isAllowed && m.walkSeq === w[mm + MM_SEQ]) {
+      const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+      m.unlock(leaf + T_LOCK);
+      return result;
+    }
     m.unlock(leaf + T_LOCK);
   }
-  Atomics.sub(w, vma + V_LOCK, 1);
+  if (m.writerOf === mm) return faultUnderLock(m, mm, hi, lo, isWrite);
+  mmapReadLock(m, mm);
+  const result = faultUnderLock(m, mm, hi, lo, isWrite);
+  mmapReadUnlock(m, mm);
+  return result === NEEDS_WRITER ? growAndFault(m, mm, hi, lo, isWrite) : result;
+}
+
+/** The fault must grow a stack, which only a writer may. */
+const NEEDS_WRITER = -100;
+
+function growAndFault(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
+  mmapWriteLock(m, mm);
+  const vma = vmaForFault(m, mm, hi * m.loPages + lo);
+  mmapWriteUnlock(m, mm);
+  return vma === 0 ? FAULT_SIGSEGV : faultShared(m, mm, hi, lo, isWrite);
+}
+
+function faultUnderLock(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
+  const w = m.words;
+  const page = hi * m.loPages + lo;
+  const vma = findVma(m, mm, page);
+  if (vma === 0) return FAULT_SIGSEGV;
+  if (vmaStart(m, vma) > page) {
+    return (w[vma + V_FLAGS] & VM_GROWSDOWN) !== 0 ? NEEDS_WRITER : FAULT_SIGSEGV;
+  }
+  const rights = w[vma + V_FLAGS];
+  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
+  m.walkVma = 0;
+  const seq = w[mm + MM_SEQ];
+  const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
+  if (leaf <= 0) return leaf;
+  m.lock(leaf + T_LOCK);
+  const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+  m.unlock(leaf + T_LOCK);
+  m.walkSeq = seq;
+  if (m.walkOwner !== 0) m.walkVma = vmaOfWholeSlot(m, vma, hi, lo >> m.bits);
   return result;
 }
 

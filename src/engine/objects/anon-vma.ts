@@ -1,5 +1,6 @@
 import { arenaAllocZeroed, arenaFree, CLASS_8 } from '../arena.ts';
 import type { Machine } from '../machine.ts';
+import { MM_ANON_LOCK } from '../space/mm.ts';
 import { VM_ACCESS_FLAGS, VM_MAYBE_GUARD } from '../space/vm-flags.ts';
 import {
   V_ANON_VMA,
@@ -45,8 +46,14 @@ function linkChain(m: Machine, vma: number, anon: number): void {
 
 /** Makes sure that the VMA has an anon_vma: a neighbour's where it fits, else a new one. */
 export function anonVmaPrepare(m: Machine, vma: number): void {
+  const lock = m.words[vma + V_MM] + MM_ANON_LOCK;
+  if (m.isShared) m.lock(lock);
+  if (m.words[vma + V_ANON_VMA] === 0) prepare(m, vma);
+  if (m.isShared) m.unlock(lock);
+}
+
+function prepare(m: Machine, vma: number): void {
   const w = m.words;
-  if (w[vma + V_ANON_VMA] !== 0) return;
   let anon = findMergeable(m, vma);
   if (anon === 0) {
     anon = arenaAllocZeroed(m, CLASS_8);

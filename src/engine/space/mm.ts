@@ -16,6 +16,8 @@ export const MM_VMA_IDS = 13; // word offset of the VMAs in the same order
 export const MM_LAST_VMA = 14; // the VMA of the last fault
 export const MM_LOCK = 15; // mmap_lock: number of readers, or -1 for a writer
 export const MM_SEQ = 16; // grows with each change of the VMA list
+/** Guards the making of anon_vmas by faults. */
+export const MM_ANON_LOCK = 17;
 export const MM_START_BRK = 18; // doubles, pages
 export const MM_BRK = 20; // bytes
 export const MM_MMAP_BASE = 22;

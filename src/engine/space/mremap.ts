@@ -7,6 +7,7 @@ import { mergeNewRange } from './merge.ts';
 import { pinLockedPages } from './mlock.ts';
 import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
 import { findGapTopDown, hasMemoryFor } from './mmap.ts';
+import { raiseSequence } from './mmap-lock.ts';
 import { unmapRange } from './munmap.ts';
 import { populateRange } from './populate.ts';
 import {
@@ -247,6 +248,7 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   if ((flags & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, charged)) return -Errno.ENOMEM;
   const copied = copyArea(m, mm, vma, r);
   const source = vmaLookup(m, mm, r.start);
+  raiseSequence(m, mm);
   const below = realignedBy(m, mm, source, copied, r);
   if (!moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below)) {
     // As the kernel: what was moved goes back, the new area goes.

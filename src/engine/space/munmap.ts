@@ -4,6 +4,7 @@ import { freeTablesInRange } from '../tables/free-range.ts';
 import { zapRange } from '../tables/zap.ts';
 import { deleteVma, splitVma } from './merge.ts';
 import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
+import { raiseSequence } from './mmap-lock.ts';
 import { VM_LOCKED } from './vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
 
@@ -50,6 +51,7 @@ export function removeAreas(m: Machine, mm: number, at: number, count: number): 
   const end = vmaEnd(m, vmaAt(m, mm, at + count - 1));
   const floor = prev === 0 ? 0 : vmaEnd(m, prev);
   const ceiling = next === 0 ? Infinity : vmaStart(m, next);
+  raiseSequence(m, mm);
   for (let i = 0; i < count; i++) {
     const vma = vmaAt(m, mm, at + i);
     if ((w[vma + V_FLAGS] & VM_LOCKED) !== 0) {

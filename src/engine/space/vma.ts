@@ -2,13 +2,13 @@ import { arenaAlloc, arenaAllocZeroed, arenaFree, CLASS_16, classFor } from '../
 import type { Machine } from '../machine.ts';
 import {
   MM_LAST_VMA,
-  MM_SEQ,
   MM_TOTAL_VM,
   MM_VMA_CAPACITY,
   MM_VMA_COUNT,
   MM_VMA_ENDS,
   MM_VMA_IDS,
 } from './mm.ts';
+import { raiseSequence } from './mmap-lock.ts';
 
 /**
  * A virtual memory area and the ordered list of an address space's areas.
@@ -28,7 +28,6 @@ export const V_MM = 9;
 export const V_AVC = 10; // list of links to anon_vmas
 export const V_OBJECT_NEXT = 11; // list of the object's mappings
 export const V_OBJECT_PREV = 12;
-export const V_LOCK = 13;
 /** Low 32 bits of pgoff - start: turns a page number into a frame's index with one addition. */
 export const V_INDEX_DELTA = 14;
 export const V_CLASS = CLASS_16;
@@ -133,8 +132,7 @@ export function vmaInsert(m: Machine, vma: number): void {
   w[ids + at] = vma;
   m.doubles[ends + at] = vmaEnd(m, vma);
   w[mm + MM_VMA_COUNT] = count + 1;
-  w[mm + MM_SEQ] += 1;
-  m.forgetWalk();
+  raiseSequence(m, mm);
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += vmaEnd(m, vma) - vmaStart(m, vma);
 }
 
@@ -149,8 +147,7 @@ export function vmaRemove(m: Machine, vma: number): void {
   w.copyWithin(ids + at, ids + at + 1, ids + count);
   m.doubles.copyWithin(ends + at, ends + at + 1, ends + count);
   w[mm + MM_VMA_COUNT] = count - 1;
-  w[mm + MM_SEQ] += 1;
-  m.forgetWalk();
+  raiseSequence(m, mm);
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] -= vmaEnd(m, vma) - vmaStart(m, vma);
 }
@@ -172,8 +169,7 @@ export function vmaSetRange(
   const pages = end - start - (vmaEnd(m, vma) - vmaStart(m, vma));
   writeBounds(m, vma, start, end, pgoff);
   m.doubles[(w[mm + MM_VMA_ENDS] >> 1) + at] = end;
-  w[mm + MM_SEQ] += 1;
-  m.forgetWalk();
+  raiseSequence(m, mm);
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += pages;
 }

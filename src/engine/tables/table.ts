@@ -11,7 +11,7 @@ import { allocFrame } from '../frames/alloc.ts';
 import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
 import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
-import { H_ZERO_CONTENTS } from '../layout.ts';
+import { CPU_DEFERRED, CPU_WORDS, H_CPUS, H_ZERO_CONTENTS, HEADER_WORDS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
@@ -147,7 +147,32 @@ export function tableDestroy(m: Machine, owner: number, table: number): void {
   dropContents(m, table);
   countTables(m, owner, level, -1);
   m.forgetWalk();
-  freeToPcp(m, m.words[table + T_PFN], table);
+  if (m.isShared) deferFree(m, table);
+  else freeToPcp(m, m.words[table + T_PFN], table);
+}
+
+/** Another thread may still try the table's lock: the frame waits on this cpu's list. */
+function deferFree(m: Machine, table: number): void {
+  const w = m.words;
+  w[table + T_RULE] = w[m.cpuAt + CPU_DEFERRED];
+  w[m.cpuAt + CPU_DEFERRED] = table;
+}
+
+/**
+ * Frees the frames of tables that all threads took away. Call it only while no thread is inside an
+ * operation on the machine: that is the grace period.
+ */
+export function releaseDeferred(m: Machine): void {
+  const w = m.words;
+  for (let cpu = 0; cpu < w[H_CPUS]; cpu++) {
+    const head = HEADER_WORDS + cpu * CPU_WORDS + CPU_DEFERRED;
+    for (let table = w[head]; table !== 0; ) {
+      const next = w[table + T_RULE];
+      freeToPcp(m, w[table + T_PFN], table);
+      table = next;
+    }
+    w[head] = 0;
+  }
 }
 
 /** Frees the contents and makes the table EMPTY; the caller has dealt with the entries. */

@@ -7,6 +7,8 @@ import {
   setRoot,
   T_CONTENTS,
   T_COUNT,
+  T_LOCK,
+  T_PARENT,
   T_STATE,
   tableCreate,
   tableDestroy,
@@ -158,10 +160,10 @@ function createChildLocked(
   const w = m.words;
   const child = tableCreate(m, owner, level);
   if (child === 0) return 0;
-  m.lock(parent + 5);
+  m.lock(parent + T_LOCK);
   const present = w[w[parent + T_CONTENTS] + index];
   if (present === 0) linkTable(m, parent, index, child);
-  m.unlock(parent + 5);
+  m.unlock(parent + T_LOCK);
   if (present === 0) return child;
   tableDestroy(m, owner, child);
   return present;
@@ -194,8 +196,14 @@ function growRoot(m: Machine, owner: number, level: number, hi: number, lo: numb
 /** Unlinks and frees a table without entries (and, uniform ones aside, without children). */
 export function freeTable(m: Machine, owner: number, table: number): void {
   const w = m.words;
-  if (w[owner + OWNER_ROOT] === table) w[owner + OWNER_ROOT] = 0;
-  else unlinkTable(m, table);
+  if (w[owner + OWNER_ROOT] === table) {
+    w[owner + OWNER_ROOT] = 0;
+  } else {
+    const parentLock = w[table + T_PARENT] + T_LOCK;
+    if (m.isShared) m.lock(parentLock);
+    unlinkTable(m, table);
+    if (m.isShared) m.unlock(parentLock);
+  }
   tableDestroy(m, owner, table);
 }
 

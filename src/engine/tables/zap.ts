@@ -15,6 +15,7 @@ import {
   C_ZERO,
   mmCounters,
 } from '../space/mm.ts';
+import { raiseSequence } from '../space/mmap-lock.ts';
 import { isUnwantedWhenEmpty } from './emptied.ts';
 import {
   ENTRY_DIRTY,
@@ -139,8 +140,18 @@ function leafWasEmptied(
   const byRule = isWhole && (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
   const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
   if (!byRule && !byHook) return;
+  if (m.isShared && !isStillEmpty(m, mm, table)) return;
   freeTable(m, mm, table);
   m.words[mmCounters(m, mm) + C_TABLES_FREED] += 1;
+}
+
+/** Between the zap and now a fault may have filled the table; from here on it will walk anew. */
+function isStillEmpty(m: Machine, mm: number, table: number): boolean {
+  m.lock(table + T_LOCK);
+  const isEmpty = m.words[table + T_COUNT] === 0;
+  if (isEmpty) raiseSequence(m, mm);
+  m.unlock(table + T_LOCK);
+  return isEmpty;
 }
 
 function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: number): void {
