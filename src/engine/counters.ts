@@ -84,7 +84,23 @@ export const COUNTER_NAMES = [
 ] as const satisfies readonly (keyof Counters)[];
 
 export function zeroCounters(): Counters {
-  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as unknown as Counters;
+  return {
+    vmPteKiB: 0,
+    pteTables: 0,
+    pmdTables: 0,
+    pudTables: 0,
+    emptyTables: 0,
+    presentPages: 0,
+    swappedPages: 0,
+    rssAnonKiB: 0,
+    rssFileKiB: 0,
+    rssShmemKiB: 0,
+    vmSizeKiB: 0,
+    faults: 0,
+    cowFaults: 0,
+    swapIns: 0,
+    tablesFreed: 0,
+  };
 }
 
 /** Adds `more` to `sum`, field by field. */

@@ -27,7 +27,7 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { addEntry, entryFlags } from '../tables/leaf.ts';
-import { ensureLeaf, ensureTable } from '../tables/walk.ts';
+import { ensureLeaf, ensureTable, findLeaf } from '../tables/walk.ts';
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, WRITTEN_PAGE } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
 
@@ -145,14 +145,15 @@ function faultAround(m: Machine, mm: number, vma: number, hi: number, lo: number
   const sizeLeft = objectPages(m, object) - shift;
   const to = Math.min(from + around, m.entryCount, index + vmaLeft, sizeLeft);
   const isCached = objectType(m, object) === OBJECT_FILE;
+  let leaf = findLeaf(m, mm, hi, lo);
   for (let i = from; i < to; i++) {
+    if (leaf !== 0 && entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
     const isThere = (objectFind(m, object, shift + i) & KIND_MASK) === ENTRY_PAGE;
     if (!isThere && !isCached) continue;
     const pfn = isThere ? m.foundFrame : objectGetPage(m, object, shift + i);
-    // A table comes with the first page that is found.
-    const leaf = pfn === 0 ? 0 : ensureLeaf(m, mm, hi, lo);
+    // A table comes with the first page that is found; reclaim inside may have taken one away.
+    if (leaf === 0 || !isThere) leaf = pfn === 0 ? 0 : ensureLeaf(m, mm, hi, lo);
     if (leaf === 0) return;
-    if (entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
     mapObjectPage(m, mm, vma, object, leaf, i, pfn, false);
   }
 }

@@ -16,6 +16,7 @@ export class PeakTracker {
   readonly #seen = new Map<number, Float64Array>();
   readonly #sums = new Float64Array(GAUGE_NAMES.length);
   readonly #peaks = new Float64Array(GAUGE_NAMES.length);
+  readonly #stale = new Set<number>();
   readonly #now = new Float64Array(GAUGE_NAMES.length);
 
   constructor(system: System) {
@@ -41,9 +42,26 @@ export class PeakTracker {
 
   /** Looks at all processes anew: some may be gone. */
   lookAtAll(): void {
-    this.#seen.clear();
-    this.#sums.fill(0);
-    for (const process of this.#system.processes()) this.look(process);
+    for (const mm of this.#seen.keys()) this.#stale.add(mm);
+    for (const process of this.#system.processes()) {
+      this.#stale.delete(process.mm);
+      this.look(process);
+    }
+    for (const mm of this.#stale) this.#forget(mm);
+    this.#stale.clear();
+  }
+
+  #forget(mm: number): void {
+    const seen = this.#seen.get(mm) as Float64Array;
+    for (let i = 0; i < seen.length; i++) {
+      this.#sums[i] = (this.#sums[i] as number) - (seen[i] as number);
+    }
+    this.#seen.delete(mm);
+  }
+
+  /** Total of a gauge (its place in GAUGE_NAMES) as of the last looks. */
+  total(gauge: number): number {
+    return this.#sums[gauge] as number;
   }
 
   /** Writes the maxima into counters. */

@@ -64,7 +64,7 @@ class Replay {
     attachMechanisms(this.#system.machine, kernel);
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
-    this.#series = new Series(this.#system, options.mainPid ?? 1);
+    this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
   }
 
   run(reader: TraceReader): RunResult {
@@ -151,7 +151,6 @@ class Replay {
 
   #point(): void {
     this.#series.add(this.#t, this.#events);
-    this.#peak.lookAtAll();
   }
 
   /** A process ends or loses its image: its counts of events are kept. */

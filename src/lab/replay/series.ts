@@ -1,6 +1,22 @@
-import { addCounters, type Counters, type System, zeroCounters } from '../../engine/index.ts';
+import {
+  addCounters,
+  type Counters,
+  GAUGE_NAMES,
+  readGauges,
+  type System,
+  zeroCounters,
+} from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
+import type { PeakTracker } from './peak.ts';
 import type { SeriesPoint } from './result.ts';
+
+const VM_PTE_GAUGE: number = GAUGE_NAMES.indexOf('vmPteKiB');
+const PTE_TABLES_GAUGE: number = GAUGE_NAMES.indexOf('pteTables');
+const EMPTY_TABLES_GAUGE: number = GAUGE_NAMES.indexOf('emptyTables');
+const PRESENT_PAGES_GAUGE: number = GAUGE_NAMES.indexOf('presentPages');
+const RSS_ANON_GAUGE: number = GAUGE_NAMES.indexOf('rssAnonKiB');
+const RSS_FILE_GAUGE: number = GAUGE_NAMES.indexOf('rssFileKiB');
+const RSS_SHMEM_GAUGE: number = GAUGE_NAMES.indexOf('rssShmemKiB');
 
 /** Points kept at most; beyond it every second one is dropped and the step doubles. */
 const POINTS_MAX = 800;
@@ -22,12 +38,15 @@ export function totalsOf(system: System): Counters {
 export class Series {
   readonly points: SeriesPoint[] = [];
   readonly #system: System;
-  #mainPid: number;
+  readonly #mainPid: number;
+  readonly #main = new Float64Array(GAUGE_NAMES.length);
+  readonly totals: PeakTracker;
   #step = 16;
   #next = 0;
 
-  constructor(system: System, mainPid: number) {
+  constructor(system: System, totals: PeakTracker, mainPid: number) {
     this.#system = system;
+    this.totals = totals;
     this.#mainPid = mainPid;
   }
 
@@ -37,24 +56,26 @@ export class Series {
   }
 
   add(t: number, event: number, recorded?: Sample): void {
-    const totals = totalsOf(this.#system);
+    const { totals } = this;
+    totals.lookAtAll();
     const point: SeriesPoint = {
       t,
       event,
-      vmPteKiB: totals.vmPteKiB,
-      pteTables: totals.pteTables,
-      emptyTables: totals.emptyTables,
-      presentPages: totals.presentPages,
-      rssAnonKiB: totals.rssAnonKiB,
-      rssFileKiB: totals.rssFileKiB,
-      rssShmemKiB: totals.rssShmemKiB,
+      vmPteKiB: totals.total(VM_PTE_GAUGE),
+      pteTables: totals.total(PTE_TABLES_GAUGE),
+      emptyTables: totals.total(EMPTY_TABLES_GAUGE),
+      presentPages: totals.total(PRESENT_PAGES_GAUGE),
+      rssAnonKiB: totals.total(RSS_ANON_GAUGE),
+      rssFileKiB: totals.total(RSS_FILE_GAUGE),
+      rssShmemKiB: totals.total(RSS_SHMEM_GAUGE),
     };
-    const main = this.#system.process(this.#mainPid)?.counters();
+    const main = this.#system.process(this.#mainPid);
     if (main !== undefined) {
+      readGauges(main.machine, main.mm, this.#main);
       point.main = {
-        vmPteKiB: main.vmPteKiB,
-        emptyTables: main.emptyTables,
-        rssAnonKiB: main.rssAnonKiB,
+        vmPteKiB: this.#main[VM_PTE_GAUGE] as number,
+        emptyTables: this.#main[EMPTY_TABLES_GAUGE] as number,
+        rssAnonKiB: this.#main[RSS_ANON_GAUGE] as number,
       };
     }
     if (recorded !== undefined) point.recorded = { ...recorded };
