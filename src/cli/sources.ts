@@ -22,6 +22,8 @@ const RECORDING_ENDING = '.pagelab';
 export interface Source {
   readonly name: string;
   readonly machine: MachineOptions;
+  /** Made by a workload: nothing can be malformed, and a first pass would cost as much as a run. */
+  readonly isGenerated: boolean;
   open(): TraceReader;
 }
 
@@ -53,12 +55,17 @@ export function findSource(
   const { machine, rest } = applySettings(preset.options, settings);
   if (workload !== undefined) {
     const values = workloadValues(workload, rest);
-    return { name: text, machine, open: () => openWorkload(workload, values, seed) };
+    return {
+      name: text,
+      machine,
+      isGenerated: true,
+      open: () => openWorkload(workload, values, seed),
+    };
   }
   const path = existsSync(text) ? text : recordingPath(text);
   if (!existsSync(path)) throw new InputError(unknownSource(text));
   for (const key of rest.keys()) throw new InputError(`--set ${key}: no such setting of a machine`);
-  return { name: basename(text), machine, open: () => openTraceFile(path) };
+  return { name: basename(text), machine, isGenerated: false, open: () => openTraceFile(path) };
 }
 
 function unknownSource(text: string): string {

@@ -79,7 +79,7 @@ export function runSource(
   seed: number,
 ): RunOutcome {
   const kernels = parseKernels(kernelNames);
-  const counted = countTrace(source.open());
+  const counted = source.isGenerated ? GENERATED : countTrace(source.open());
   const pictures: (SpacePicture | undefined)[] = [];
   const runs = kernels.map((kernel) => {
     const progress = new Progress(`${source.name} under ${kernel.name}`);
@@ -104,11 +104,14 @@ export function runSource(
     return result;
   });
   const { name } = source;
+  const [first] = runs;
   const trace = {
     name,
-    source: counted.source,
-    events: counted.events,
-    processes: counted.processes,
+    source: source.isGenerated ? `workload ${name}` : counted.source,
+    events: first?.events ?? counted.events,
+    processes: source.isGenerated
+      ? Object.keys(first?.final.processes ?? {}).length
+      : counted.processes,
   };
   return { document: { pagelab: 1, trace, runs }, pictures };
 }
@@ -121,6 +124,9 @@ interface CountedTrace {
   /** The process with the most samples; 0 for none. */
   sampledPid: number;
 }
+
+/** Stands in for the first pass over a workload: its first process is 1. */
+const GENERATED: CountedTrace = { source: '', events: 0, processes: 0, firstPid: 1, sampledPid: 0 };
 
 /** A first pass over the trace: malformed input is found before anything is run. */
 function countTrace(reader: TraceReader): CountedTrace {
