@@ -9,14 +9,22 @@ import type { Machine } from './machine.ts';
  * Cost: two loads and a store to allocate from a list, the same to free.
  */
 
-/** Exact sizes in words that have a class of their own, beside the powers of two. */
-const EXACT_WORDS: readonly number[] = [24, 640];
+/**
+ * Sizes in words that have a class of their own, beside the powers of two. Frame chunks and dense
+ * contents must: both rely on some words being zero when they come back (frames/pageblock.ts,
+ * tables/leaf.ts), so nothing else may ever use their memory.
+ */
+const EXACT_WORDS: readonly number[] = [4096, 640, 320];
 const FIRST_EXACT_CLASS = 32;
 
 export const CLASS_8 = 3;
 export const CLASS_16 = 4;
-export const CLASS_24 = FIRST_EXACT_CLASS;
-export const CLASS_640 = FIRST_EXACT_CLASS + 1;
+/** Records of the 512 frames of a pageblock. */
+export const CLASS_CHUNK: number = FIRST_EXACT_CLASS;
+/** Dense contents of a table of 512 entries. */
+export const CLASS_DENSE: number = FIRST_EXACT_CLASS + 1;
+/** Dense contents of a table of up to 256 entries. */
+export const CLASS_SMALL_DENSE: number = FIRST_EXACT_CLASS + 2;
 
 /** The class of the smallest power of two that holds `words`. */
 export function classFor(words: number): number {

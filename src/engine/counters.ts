@@ -35,7 +35,7 @@ export interface Counters {
   faults: number;
   cowFaults: number;
   swapIns: number;
-  /** PTE tables given back while their area stayed. */
+  /** PTE tables given back for being empty, by the base's rule or a mechanism. */
   tablesFreed: number;
 }
 

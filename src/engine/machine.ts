@@ -10,12 +10,13 @@ import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
  *
  * LOCK ORDER (as in the kernel; taken only while `isShared`):
  *
- *   mmap_lock of an address space (readers and a writer)
- *     VMA lock (readers: faults; writer: whoever changes the VMA)
- *       object lock (page index of a file, its list of mappings)
- *         lock of an upper table (to hang a table below it, or to take it off)
- *           lock of a last-level table (its entries and its count)
- *             zone lock (buddy lists), arena lock (the engine's own records)
+ *   mmap_lock of an address space (writer: system calls; readers: faults, space/mmap-lock.ts)
+ *     lock of an upper table (to hang a table below it, or to take it off)
+ *     lock of a last-level table (its entries and its count)
+ *       anon_vma lock of an address space (faults that make one)
+ *         zone lock (buddy lists), arena lock (the engine's own records)
+ *
+ * Objects (files, shared memory), fork, exec and exit are not yet safe against other threads.
  *
  * Plain stores are enough for a word under its lock; the lock's compare-exchange and store order
  * them. An exclusive machine (one thread) takes no locks and uses no atomics.
@@ -169,7 +170,8 @@ export class Machine {
     if (words[L.H_MAGIC] !== L.MAGIC || words[L.H_VERSION] !== L.VERSION) {
       throw new InputError(`no pagelab machine of version ${L.VERSION} in this buffer`);
     }
-    assert(words[L.H_LEVELS] === geometry.levels, 'geometry of another machine');
+    const isSame = words[L.H_LEVELS] === geometry.levels && words[L.H_BITS] === geometry.bits;
+    assert(isSame, 'geometry of another machine');
     assert(cpu < words[L.H_CPUS], `cpu ${cpu} beyond the machine's ${words[L.H_CPUS]}`);
     return new Machine(buffer, geometry, rules, cpu, true);
   }
@@ -248,7 +250,7 @@ function formatSwap(m: Machine, swapBytes: number): void {
   w[L.H_SWAP_NEXT] = 1;
   if (slots === 0) return;
   w[L.H_SWAP_MAP] = w[L.H_ARENA_NEXT];
-  w[L.H_SWAP_CACHE] = w[L.H_SWAP_MAP] + ((Math.ceil((slots + 1) / 4) + 7) & ~7);
+  w[L.H_SWAP_CACHE] = w[L.H_SWAP_MAP] + ((slots + 8) & ~7);
   w[L.H_ARENA_NEXT] = w[L.H_SWAP_CACHE] + ((slots + 8) & ~7);
   assert(w[L.H_ARENA_NEXT] < w[L.H_ARENA_END], 'swap map larger than the buffer');
 }

@@ -23,7 +23,7 @@ import {
 import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import * as L from './layout.ts';
 import type { Machine } from './machine.ts';
-import { O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
+import { isShmem, O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
 import { swapSlotUsers } from './objects/swap.ts';
 import {
   C_ANON,
@@ -228,7 +228,7 @@ class Tally {
     const { m } = this;
     const object = m.words[vmaLookup(m, mm, page) + V_OBJECT];
     assert(object !== 0, "an object's page in an anonymous area");
-    return rssCounter(flags, m.words[object + 9] === 2);
+    return rssCounter(flags, isShmem(m, object));
   }
 
   checkMappings(): void {

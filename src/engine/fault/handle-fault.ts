@@ -10,6 +10,7 @@ import {
   TYPE_ANON,
 } from '../frames/frame-record.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { freeToPcp } from '../frames/pcp.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
@@ -265,7 +266,10 @@ function mapAfterReclaim(
   pfn: number,
 ): number {
   const leaf = ensureTable(m, mm, 0, hi, lo);
-  if (leaf === 0) return FAULT_OOM;
+  if (leaf === 0) {
+    freeToPcp(m, pfn, frameRecord(m, pfn));
+    return FAULT_OOM;
+  }
   formatAnonFrame(m, pfn, vma, hi, lo);
   addEntry(m, mm, leaf, lo & m.mask, WRITTEN_PAGE, pfn);
   const counters = mmCounters(m, mm);

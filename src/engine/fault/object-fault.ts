@@ -1,6 +1,8 @@
 import { allocFrame } from '../frames/alloc.ts';
+import { frameRecord } from '../frames/frame-record.ts';
 import { addMapping } from '../frames/map-count.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { freeToPcp } from '../frames/pcp.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import {
@@ -174,7 +176,10 @@ function copyObjectPage(
   const copy = allocFrame(m, MIGRATE_MOVABLE);
   if (copy === 0) return FAULT_OOM;
   const leaf = ensureTable(m, mm, 0, hi, lo);
-  if (leaf === 0) return FAULT_OOM;
+  if (leaf === 0) {
+    freeToPcp(m, copy, frameRecord(m, copy));
+    return FAULT_OOM;
+  }
   formatAnonFrame(m, copy, vma, hi, lo);
   addEntry(m, mm, leaf, lo & m.mask, WRITTEN_PAGE, copy);
   w[mmCounters(m, mm) + C_ANON] += 1;

@@ -8,7 +8,6 @@ import { VM_WRITE } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
 import { ENTRY_ACCESSED, ENTRY_DIRTY, ENTRY_PAGE, ENTRY_WRITE } from '../tables/entry.ts';
 import { changeEntry, entryWord } from '../tables/leaf.ts';
-import { ensureTable } from '../tables/walk.ts';
 import { copyOnWrite } from './cow.ts';
 import { FAULT_DONE, FAULT_OOM } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
@@ -29,22 +28,21 @@ export function swapIn(
   const w = m.words;
   const index = lo & m.mask;
   const slot = entryWord(m, leaf, index);
-  let table = leaf;
   let pfn = swapCacheLookup(m, slot);
   if (pfn !== 0) {
     addMapping(m, pfn);
   } else {
     pfn = allocFrame(m, MIGRATE_MOVABLE);
     if (pfn === 0) return FAULT_OOM;
+    // The entry is a swap entry, so its table is not empty and no reclaim inside freed it.
     formatAnonFrame(m, pfn, vma, hi, lo);
-    table = m.walkOwner === mm || m.isShared ? leaf : ensureTable(m, mm, 0, hi, lo);
   }
   const isOnlyUser = swapSlotUsers(m, slot) === 1;
   if (!isOnlyUser) swapCacheAdd(m, pfn, slot);
   const canWrite = isOnlyUser && (w[vma + V_FLAGS] & VM_WRITE) !== 0 && mapCount(m, pfn) === 1;
   let flags = ENTRY_PAGE | ENTRY_ACCESSED;
   if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;
-  changeEntry(m, table, index, flags, pfn);
+  changeEntry(m, leaf, index, flags, pfn);
   swapSlotPut(m, slot);
   const counters = mmCounters(m, mm);
   w[counters + C_SWAP] -= 1;
@@ -52,5 +50,5 @@ export function swapIn(
   w[counters + C_FAULTS] += 1;
   w[counters + C_SWAP_INS] += 1;
   if (!isWrite || canWrite) return FAULT_DONE;
-  return copyOnWrite(m, mm, vma, table, hi, lo, flags);
+  return copyOnWrite(m, mm, vma, leaf, hi, lo, flags);
 }

@@ -171,7 +171,7 @@ function allocFallback(m: Machine, zone: number, order: number, type: number): n
 
 /**
  * Turns the pageblock of a free block over to another type if at least half of its frames are free
- * or already compatible (try_to_claim_block). Free blocks inside move to the new type's lists.
+ * (try_to_claim_block, which also counts pages of the new type). Free blocks inside move to the new type's lists.
  */
 function claimBlock(
   m: Machine,

@@ -1,4 +1,4 @@
-import { arenaAlloc, classFor } from '../arena.ts';
+import { arenaAlloc, CLASS_CHUNK } from '../arena.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import {
@@ -35,7 +35,6 @@ export const EXTENT_TABLES = 3;
 const ORDER_SHIFT = 4;
 const EXTENT_SHIFT = 8;
 const ZONE_SHIFT = 12;
-const CHUNK_CLASS = classFor(L.BLOCK_FRAMES * FRAME_WORDS);
 
 export function blockMigrateType(m: Machine, block: number): number {
   return m.words[block + L.B_STATE] & 15;
@@ -79,7 +78,7 @@ export function attachChunk(m: Machine, block: number): number {
     w[L.H_SPARE_CHUNKS] = w[chunk + F_MAPCOUNT];
   } else {
     // Chunks never leave for another purpose, so a fresh one is zero and a spare one has zero states.
-    chunk = arenaAlloc(m, CHUNK_CLASS);
+    chunk = arenaAlloc(m, CLASS_CHUNK);
   }
   w[block + L.B_CHUNK] = chunk;
   return chunk;

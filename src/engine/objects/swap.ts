@@ -11,12 +11,9 @@ import type { Machine } from '../machine.ts';
 
 /**
  * The modelled swap device: slots of a page each, with a count of the entries that refer to a slot
- * (one byte, as swap_map; a count that would pass 254 is refused and the page stays), and the swap
- * cache: the frame that a slot with several users was read into, so that all of them share it.
+ * (one word; Linux has a byte and continues it where that is too small), and the swap cache: the frame that a slot with several users was read into, so that all of them share it.
  * Contents are not modelled; where a page is, and who refers to it, is.
  */
-const MAX_USERS = 254;
-
 /**
  * A slot with no user yet, or 0 when the device is full: the one that was freed last, else the first
  * that was never used. The caller puts users on it, or gives it back by `swapSlotFree`.
@@ -45,20 +42,18 @@ export function hasFreeSwap(m: Machine): boolean {
   return m.words[H_SWAP_FREE] !== 0 || m.words[H_SWAP_NEXT] <= m.words[H_SWAP_SLOTS];
 }
 
-/** One more entry refers to the slot; false if it has the most users possible. */
-export function swapSlotGet(m: Machine, slot: number): boolean {
-  const at = (m.words[H_SWAP_MAP] << 2) + slot;
-  if (m.bytes[at] === MAX_USERS) return false;
-  if (m.bytes[at] === 0) m.words[H_SWAP_USED] += 1;
-  m.bytes[at] += 1;
-  return true;
+/** One more entry refers to the slot. */
+export function swapSlotGet(m: Machine, slot: number): void {
+  const at = m.words[H_SWAP_MAP] + slot;
+  if (m.words[at] === 0) m.words[H_SWAP_USED] += 1;
+  m.words[at] += 1;
 }
 
 /** One entry less; after the last the slot is free and the cache forgets it. */
 export function swapSlotPut(m: Machine, slot: number): void {
-  const at = (m.words[H_SWAP_MAP] << 2) + slot;
-  m.bytes[at] -= 1;
-  if (m.bytes[at] !== 0) return;
+  const at = m.words[H_SWAP_MAP] + slot;
+  m.words[at] -= 1;
+  if (m.words[at] !== 0) return;
   m.words[H_SWAP_USED] -= 1;
   const cached = swapCacheLookup(m, slot);
   if (cached !== 0) swapCacheForget(m, frameRecord(m, cached));
@@ -66,7 +61,7 @@ export function swapSlotPut(m: Machine, slot: number): void {
 }
 
 export function swapSlotUsers(m: Machine, slot: number): number {
-  return m.bytes[(m.words[H_SWAP_MAP] << 2) + slot];
+  return m.words[m.words[H_SWAP_MAP] + slot];
 }
 
 /** The frame that holds the slot's page, or 0. */

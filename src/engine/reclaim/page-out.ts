@@ -116,7 +116,8 @@ function unmapEverywhere(
     w[counters + rssCounter(flags, isShmemVma(m, walk.vma))] -= 1;
     w[rec + F_MAPCOUNT] -= 1;
     if ((flags & ENTRY_DIRTY) !== 0) w[rec + F_STATE] |= FRAME_DIRTY;
-    if (slot !== 0 && swapSlotGet(m, slot)) {
+    if (slot !== 0) {
+      swapSlotGet(m, slot);
       changeEntry(m, leaf, index, ENTRY_SWAP, slot);
       w[counters + C_SWAP] += 1;
       continue;

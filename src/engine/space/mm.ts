@@ -41,7 +41,7 @@ export const C_SPECIAL = 5; // entries of frames that are not memory of ours
 export const C_FAULTS = 6;
 export const C_COW = 7;
 export const C_SWAP_INS = 8;
-export const C_TABLES_FREED = 9; // last-level tables freed while their VMA stayed
+export const C_TABLES_FREED = 9; // last-level tables freed for being empty, by a rule or a mechanism
 /** First touches by the hot path: each is a fault and an anonymous page. `mmCounter` adds it to both. */
 export const C_FRESH = 10;
 

@@ -10,7 +10,8 @@ import { MM_LOCK, MM_SEQ } from './mm.ts';
  * the table's lock and sees from the number whether what it remembers still holds; a table that
  * was taken away is not used for anything else until `releaseDeferred`, so locking it is harmless.
  *
- * Only shared machines lock; all functions return at once on others.
+ * Only shared machines lock. Fork holds its parent's lock; exec and exit are for the last user of an
+ * address space and hold none.
  */
 const WRITER = -1;
 

@@ -40,8 +40,8 @@ function lastIndexBelow(m: Machine, mm: number, at: number, end: number): number
 }
 
 /**
- * Removes `count` areas from position `at`: they leave the list first, then their entries go,
- * then the tables in the room between the neighbours (the three phases of do_vmi_align_munmap).
+ * Removes `count` areas from position `at`: their entries go, then the areas, then the tables in the
+ * room between the neighbours. Faults cannot come in between: they see the raised sequence number.
  */
 export function removeAreas(m: Machine, mm: number, at: number, count: number): void {
   const w = m.words;

@@ -13,7 +13,7 @@ import { raiseSequence } from './mmap-lock.ts';
 /**
  * A virtual memory area and the ordered list of an address space's areas.
  *
- * A VMA is a 16-word record (one cache line); pages of its bounds are doubles, so 57-bit spaces are
+ * A VMA is a 16-word record; pages of its bounds are doubles, so 57-bit spaces are
  * exact. The list is two arrays in address order (the ends, and the records): a look-up is a binary
  * search in one contiguous array, an insertion moves the tail with one copy. At Linux's limit of
  * 65530 areas that copy is 768 KiB; at the usual hundreds it is nothing.

@@ -189,7 +189,7 @@ function copyEntry(
       w[counters + C_ZERO] += 1;
       break;
     case ENTRY_SWAP:
-      if (!swapSlotGet(m, word)) return;
+      swapSlotGet(m, word);
       w[counters + C_SWAP] += 1;
       break;
     case ENTRY_SPECIAL:

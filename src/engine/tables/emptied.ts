@@ -1,4 +1,5 @@
 import type { Machine } from '../machine.ts';
+import { C_TABLES_FREED, mmCounters } from '../space/mm.ts';
 import { T_COUNT } from './table.ts';
 import { freeTable } from './walk.ts';
 
@@ -14,5 +15,6 @@ export function isUnwantedWhenEmpty(m: Machine, owner: number, table: number): b
 export function tableLostEntries(m: Machine, owner: number, table: number): void {
   if (m.words[table + T_COUNT] === 0 && isUnwantedWhenEmpty(m, owner, table)) {
     freeTable(m, owner, table);
+    m.words[mmCounters(m, owner) + C_TABLES_FREED] += 1;
   }
 }

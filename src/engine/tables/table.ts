@@ -4,8 +4,8 @@ import {
   arenaFree,
   CLASS_8,
   CLASS_16,
-  CLASS_640,
-  classFor,
+  CLASS_DENSE,
+  CLASS_SMALL_DENSE,
 } from '../arena.ts';
 import { allocFrame } from '../frames/alloc.ts';
 import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
@@ -87,7 +87,7 @@ export function tableIndex(m: Machine, table: number): number {
 
 /** Size class of dense contents for the machine's geometry. */
 export function denseClass(m: Machine): number {
-  return m.entryCount === 512 ? CLASS_640 : classFor(m.entryCount + (m.entryCount >> 2));
+  return m.entryCount === 512 ? CLASS_DENSE : CLASS_SMALL_DENSE;
 }
 
 /** Byte offset of the flags in dense contents. */

@@ -69,7 +69,7 @@ export const ZAP_RECLAIM_TABLES = 1;
 export const ZAP_KEEP_GUARDS = 2;
 /** Only pages of the object, not private copies (hole punch). */
 export const ZAP_OBJECT_ONLY = 4;
-/** Tables are about to go by the VMAs' geometry, so no event for empty ones (munmap, exit). */
+/** All tables are about to go, so no event for empty ones (exit). */
 export const ZAP_NO_EVENT = 8;
 
 const cursor = new LeafCursor();

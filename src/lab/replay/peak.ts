@@ -7,8 +7,9 @@ import {
 } from '../../engine/index.ts';
 
 /**
- * The highest totals over all processes, field by field. Touches only add, so it is enough to look
- * at a process before each of its events that may take away, and at all of them now and then.
+ * The highest totals over all processes, field by field. Touches only add (unless memory is short),
+ * so it is enough to look at a process before each of its events that may take away, and at all of
+ * them now and then.
  */
 export class PeakTracker {
   readonly #system: System;
