@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Machine, type Mechanism } from '../../src/engine/index.ts';
+import {
+  allKernels,
+  attachMechanisms,
+  BASES,
+  MAIN_KERNELS,
+  MECHANISMS,
+  parseKernel,
+  parseKernels,
+} from '../../src/lab/index.ts';
+
+const IDS = MECHANISMS.map(({ id }) => id);
+
+test('a base alone has its rules and no mechanism', () => {
+  for (const { rules } of BASES) {
+    const kernel = parseKernel(rules.name);
+    assert.equal(kernel.name, rules.name);
+    assert.equal(kernel.rules, rules);
+    assert.deepEqual(kernel.mechanisms, []);
+  }
+});
+
+test('an alias stands for its base, also in the name', () => {
+  assert.equal(parseKernel('linux').name, 'linux-6.18');
+  assert.equal(parseKernel('linux+pte-ref').name, 'linux-6.18+pte-ref');
+  for (const { rules, aliases } of BASES) {
+    for (const alias of aliases) assert.equal(parseKernel(alias).rules, rules);
+  }
+});
+
+test('names of bases, aliases and mechanisms are unique and can be written', () => {
+  const names = [...BASES.flatMap(({ rules, aliases }) => [rules.name, ...aliases]), ...IDS];
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) assert.match(name, /^[a-z0-9.-]+$/);
+});
+
+test('a mechanism comes on top of any base', () => {
+  for (const { rules } of BASES) {
+    for (const mechanism of MECHANISMS) {
+      const kernel = parseKernel(`${rules.name}+${mechanism.id}`);
+      assert.equal(kernel.name, `${rules.name}+${mechanism.id}`);
+      assert.equal(kernel.rules, rules);
+      assert.deepEqual(kernel.mechanisms, [mechanism]);
+    }
+  }
+});
+
+const KNOWN_BASES = BASES.flatMap(({ rules, aliases }) => [rules.name, ...aliases]).join(', ');
+
+test('what is wrong with a name is told in one line with what there is', () => {
+  const wrong: readonly [text: string, message: string][] = [
+    ['', `kernel '': no base ''; there are ${KNOWN_BASES}`],
+    ['linux-5.0', `kernel 'linux-5.0': no base 'linux-5.0'; there are ${KNOWN_BASES}`],
+    ['Linux', `kernel 'Linux': no base 'Linux'; there are ${KNOWN_BASES}`],
+    [' linux', `kernel ' linux': no base ' linux'; there are ${KNOWN_BASES}`],
+    ['+pte-ref', `kernel '+pte-ref': no base ''; there are ${KNOWN_BASES}`],
+    ['pte-ref', `kernel 'pte-ref': no base 'pte-ref'; there are ${KNOWN_BASES}`],
+    ['constructor', `kernel 'constructor': no base 'constructor'; there are ${KNOWN_BASES}`],
+    ['linux+', `kernel 'linux+': no mechanism ''; there are ${IDS.join(', ')}`],
+    ['linux+nope', `kernel 'linux+nope': no mechanism 'nope'; there are ${IDS.join(', ')}`],
+    ['linux+linux', `kernel 'linux+linux': no mechanism 'linux'; there are ${IDS.join(', ')}`],
+    ['linux+pte-ref+pte-ref', "kernel 'linux+pte-ref+pte-ref': pte-ref stands twice"],
+  ];
+  for (const [text, message] of wrong) {
+    assert.throws(() => parseKernel(text), { name: 'InputError', message }, text);
+  }
+});
+
+test('mechanisms that exclude each other are refused with the reason, in either order', () => {
+  const excluding = MECHANISMS.flatMap((mechanism: Mechanism) =>
+    Object.entries(mechanism.excludes).map(([id, reason]) => [mechanism.id, id, reason] as const),
+  );
+  for (const [id, other, reason] of excluding) {
+    assert.ok(IDS.includes(other), `${id} excludes ${other}, which there is not`);
+    for (const text of [`linux+${id}+${other}`, `linux+${other}+${id}`]) {
+      assert.throws(
+        () => parseKernel(text),
+        (error: Error) => error.name === 'InputError' && error.message.endsWith(reason),
+      );
+    }
+  }
+});
+
+test('all: every base, and each mechanism alone on every base, each once', () => {
+  const expected = BASES.flatMap(({ rules }) => [
+    rules.name,
+    ...IDS.map((id) => `${rules.name}+${id}`),
+  ]);
+  assert.deepEqual([...allKernels()].sort(), expected.sort());
+  assert.deepEqual(
+    parseKernels(['all'])
+      .map(({ name }) => name)
+      .sort(),
+    expected,
+  );
+  for (const name of MAIN_KERNELS) assert.ok(expected.includes(name), name);
+});
+
+test('a kernel that is named twice, also by its alias or by all, runs once', () => {
+  const names = (...texts: string[]) => parseKernels(texts).map(({ name }) => name);
+  assert.deepEqual(names('linux', 'linux-6.1', 'linux-6.18'), ['linux-6.18', 'linux-6.1']);
+  assert.deepEqual(names('linux', 'all').sort(), [...allKernels()].sort());
+  assert.deepEqual(names(), []);
+  assert.throws(() => names('linux', 'nope'), { name: 'InputError' });
+});
+
+test('attaching a kernel puts its mechanisms onto the machine, and nothing else', () => {
+  const machine = () => Machine.create({ nodeBytes: [64 * 2 ** 20], bufferMiB: 64 });
+  const plain = machine();
+  attachMechanisms(plain, parseKernel('linux'));
+  assert.equal(plain.events.tableEmptied, null);
+  const refcounting = machine();
+  attachMechanisms(refcounting, parseKernel('linux+pte-ref'));
+  assert.equal(refcounting.events.tableEmptied?.(refcounting, 0, 0), true);
+});
