@@ -95,7 +95,8 @@ function leafForFault(
   isWrite: boolean,
 ): number {
   const slot = lo >> m.bits;
-  if (m.walkOwner === mm && m.walkHi === hi && m.walkSlot === slot && m.walkVma !== 0) {
+  if (m.walkOwner === mm && m.walkHi === hi && m.walkSlot === slot) {
+    if (m.walkVma === 0) rememberVma(m, vma, hi, slot);
     return m.walkLeaf;
   }
   let leaf = findLeaf(m, mm, hi, lo);
@@ -111,18 +112,19 @@ function leafForFault(
   m.walkHi = hi;
   m.walkSlot = slot;
   m.walkLeaf = leaf;
-  m.walkVma = vmaOfWholeSlot(m, vma, hi, slot);
-  m.walkIndexBase =
-    (Math.imul(hi, m.loPages) + (slot << m.bits) + m.words[vma + V_INDEX_DELTA]) | 0;
+  rememberVma(m, vma, hi, slot);
   return leaf;
 }
 
-/** The VMA, if first writes anywhere in the slot are plain anonymous ones; else 0. */
-function vmaOfWholeSlot(m: Machine, vma: number, hi: number, slot: number): number {
+/** Remembers the VMA if first writes anywhere in the slot are plain anonymous ones. */
+function rememberVma(m: Machine, vma: number, hi: number, slot: number): void {
   const w = m.words;
-  if (w[vma + V_OBJECT] !== 0 || w[vma + V_ANON_VMA] === 0) return 0;
+  m.walkVma = 0;
+  if (w[vma + V_OBJECT] !== 0 || w[vma + V_ANON_VMA] === 0) return;
   const start = hi * m.loPages + (slot << m.bits);
-  return vmaStart(m, vma) <= start && vmaEnd(m, vma) >= start + m.entryCount ? vma : 0;
+  if (vmaStart(m, vma) > start || vmaEnd(m, vma) < start + m.entryCount) return;
+  m.walkVma = vma;
+  m.walkIndexBase = (Math.imul(hi, m.loPages) + (slot << m.bits) + w[vma + V_INDEX_DELTA]) | 0;
 }
 
 function vmaForFault(m: Machine, mm: number, page: number): number {
@@ -145,7 +147,8 @@ function faultShared(m: Machine, mm: number, hi: number, lo: number, isWrite: bo
     const leaf = m.walkLeaf;
     m.lock(leaf + T_LOCK);
     const isAllowed = (w[vma + V_FLAGS] & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) !== 0;
-    if (isAllowed && m.walkSeq === w[mm + MM_SEQ]) {
+    // Under the lock it must be read anew, and not a moment earlier.
+    if (isAllowed && m.walkSeq === Atomics.load(w, mm + MM_SEQ)) {
       const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
       m.unlock(leaf + T_LOCK);
       return result;
@@ -179,15 +182,15 @@ function faultUnderLock(m: Machine, mm: number, hi: number, lo: number, isWrite:
   }
   const rights = w[vma + V_FLAGS];
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
-  m.walkVma = 0;
-  const seq = w[mm + MM_SEQ];
+  m.forgetWalk();
+  const seq = Atomics.load(w, mm + MM_SEQ);
   const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
   if (leaf <= 0) return leaf;
   m.lock(leaf + T_LOCK);
   const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
   m.unlock(leaf + T_LOCK);
   m.walkSeq = seq;
-  if (m.walkOwner !== 0) m.walkVma = vmaOfWholeSlot(m, vma, hi, lo >> m.bits);
+  if (m.walkOwner !== 0) rememberVma(m, vma, hi, lo >> m.bits);
   return result;
 }
 

@@ -73,10 +73,11 @@ export function setBlockZone(m: Machine, block: number, zone: number): void {
 /** Gives the block records for its frames, all of type "tail". */
 export function attachChunk(m: Machine, block: number): number {
   const w = m.words;
+  if (m.isShared) m.lock(m.arenaLock);
   let chunk = w[L.H_SPARE_CHUNKS];
-  if (chunk !== 0) {
-    w[L.H_SPARE_CHUNKS] = w[chunk + F_MAPCOUNT];
-  } else {
+  if (chunk !== 0) w[L.H_SPARE_CHUNKS] = w[chunk + F_MAPCOUNT];
+  if (m.isShared) m.unlock(m.arenaLock);
+  if (chunk === 0) {
     // Chunks never leave for another purpose, so a fresh one is zero and a spare one has zero states.
     chunk = arenaAlloc(m, CLASS_CHUNK);
   }
@@ -88,9 +89,11 @@ export function attachChunk(m: Machine, block: number): number {
 export function detachChunk(m: Machine, block: number): void {
   const w = m.words;
   const chunk = w[block + L.B_CHUNK];
+  w[block + L.B_CHUNK] = 0;
+  if (m.isShared) m.lock(m.arenaLock);
   w[chunk + F_MAPCOUNT] = w[L.H_SPARE_CHUNKS];
   w[L.H_SPARE_CHUNKS] = chunk;
-  w[block + L.B_CHUNK] = 0;
+  if (m.isShared) m.unlock(m.arenaLock);
 }
 
 /**

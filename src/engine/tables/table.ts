@@ -196,11 +196,12 @@ export function linkTable(m: Machine, parent: number, index: number, child: numb
     setTableForm(m, parent, FORM_DENSE);
   }
   const contents = w[parent + T_CONTENTS];
-  w[contents + index] = child;
-  m.bytes[flagsAt(m, contents) + index] = ENTRY_TABLE;
-  w[parent + T_COUNT] += 1;
   w[child + T_PARENT] = parent;
   w[child + T_INDEX] = (w[child + T_INDEX] & ~511) | index;
+  m.bytes[flagsAt(m, contents) + index] = ENTRY_TABLE;
+  w[parent + T_COUNT] += 1;
+  // Last: from here on other threads find the child and write its record.
+  w[contents + index] = child;
 }
 
 /** Takes a table out of its parent; the parent stays, even with no child left. */

@@ -117,7 +117,8 @@ function zapInSlot(
 ): void {
   const hi = Math.floor(start / m.loPages);
   const lo = start - hi * m.loPages;
-  const isLastWalk = m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits;
+  const isLastWalk =
+    !m.isShared && m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits;
   const table = isLastWalk ? m.walkLeaf : findLeaf(m, mm, hi, lo);
   if (table === 0) return;
   const from = lo & m.mask;
