@@ -28,6 +28,7 @@ export class Executor {
   readonly system: System;
   readonly #objects = new Map<string, number>();
   readonly #killed = new Set<number>();
+  #killsSeen = 0;
   #lastPid = -1;
   #lastProcess: Process | undefined = undefined;
 
@@ -37,13 +38,18 @@ export class Executor {
 
   /** Processes that were killed for memory, and whose later events are skipped. */
   get killed(): ReadonlySet<number> {
+    this.#takeInKilled();
     return this.#killed;
   }
 
   apply(event: TraceEvent): number {
     if (event.op === Op.mark || event.op === Op.sample) return 0;
     const process = this.#processOf(event.pid);
-    if (process === undefined) return SKIPPED;
+    if (process === undefined) {
+      // What a killed process would have started does not run either.
+      if (event.op === Op.fork) this.#killed.add(event.child);
+      return SKIPPED;
+    }
     const { addr, len } = event;
     switch (event.op) {
       case Op.touch: {
@@ -108,6 +114,7 @@ export class Executor {
     if (pid === this.#lastPid && this.#lastProcess?.isAlive) return this.#lastProcess;
     let process = this.system.process(pid);
     if (process === undefined) {
+      this.#takeInKilled();
       if (this.#killed.has(pid)) return undefined;
       process = this.system.spawn(pid);
     }
@@ -117,20 +124,29 @@ export class Executor {
   }
 
   #outOfMemory(): number {
-    for (const pid of this.system.oomKilled) this.#killed.add(pid);
     this.#lastPid = -1;
     return SKIPPED;
   }
 
+  /** Any allocation may have cost any process its life. */
+  #takeInKilled(): void {
+    const { oomKilled } = this.system;
+    for (; this.#killsSeen < oomKilled.length; this.#killsSeen++) {
+      this.#killed.add(oomKilled[this.#killsSeen] as number);
+    }
+  }
+
   #fork(parent: Process, event: TraceEvent): number {
     this.#lastPid = -1;
+    this.#takeInKilled();
     this.#killed.delete(event.child);
     for (;;) {
       if (this.system.fork(parent, event.child, event.flags === 1) !== undefined) return 0;
       const victim = this.system.killForMemory();
       if (victim === undefined) return -Errno.ENOMEM;
-      this.#killed.add(victim.pid);
-      if (victim === parent) return SKIPPED;
+      if (victim !== parent) continue;
+      this.#killed.add(event.child);
+      return SKIPPED;
     }
   }
 
