@@ -207,8 +207,6 @@ test('totals cover all processes; counts of ended ones stay, their memory goes',
 });
 
 // Known bugs of lab/replay/executor.ts; a test that is to be done does not fail the run.
-const BUG_FORK = 'the child of a skipped fork is spawned anew at its first event';
-const BUG_OTHER = 'only the process that touched is remembered as killed';
 
 /** 32 MiB of memory; process 1 fits, process 2 is far too large for it. */
 const SMALL: ReplayOptions = { machine: { nodeBytes: [32 * MIB], bufferMiB: 64 } };
@@ -260,7 +258,7 @@ test('events of the killed process are not compared', () => {
   );
 });
 
-test('a child that a killed process would have forked is skipped too', { todo: BUG_FORK }, () => {
+test('a child that a killed process would have forked is skipped too', () => {
   const { result, system } = killed();
   assert.equal(system.process(3), undefined);
   assert.deepEqual(result.outcomes, { compared: 2, equal: 2, first: [] });
@@ -297,9 +295,7 @@ test('the OOM killer takes the largest process, whoever ran out of memory', () =
   assert.equal(result.final.rssAnonKiB, 16000);
 });
 
-test('events of a process that fell to the needs of another are skipped', {
-  todo: BUG_OTHER,
-}, () => {
+test('events of a process that fell to the needs of another are skipped', () => {
   const { result, system } = otherKilled();
   assert.equal(system.process(2), undefined);
   assert.deepEqual(result.outcomes, { compared: 2, equal: 2, first: [] });
