@@ -4,6 +4,7 @@ import {
   C_COW,
   C_FAULTS,
   C_FILE,
+  C_GUARD,
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
@@ -27,7 +28,10 @@ export interface Counters {
   emptyTables: number;
   /** Entries that are present: pages, zero pages, special ones (pagemap bit 63). */
   presentPages: number;
+  /** Entries that are not present but say something: swap slots and guard markers (pagemap bit 62). */
   swappedPages: number;
+  /** Swap slots alone: VmSwap. */
+  vmSwapKiB: number;
   rssAnonKiB: number;
   rssFileKiB: number;
   rssShmemKiB: number;
@@ -53,7 +57,8 @@ export function countersOf(m: Machine, mm: number): Counters {
     pudTables: m.geometry.levels > 3 ? w[mm + OWNER_TABLES + 2] : 0,
     emptyTables: w[mm + OWNER_EMPTY_TABLES],
     presentPages: anon + file + shmem + special + mmCounter(m, mm, C_ZERO),
-    swappedPages: mmCounter(m, mm, C_SWAP),
+    swappedPages: mmCounter(m, mm, C_SWAP) + mmCounter(m, mm, C_GUARD),
+    vmSwapKiB: mmCounter(m, mm, C_SWAP) * 4,
     rssAnonKiB: anon * 4,
     rssFileKiB: file * 4,
     rssShmemKiB: shmem * 4,
@@ -73,6 +78,7 @@ export const COUNTER_NAMES = [
   'emptyTables',
   'presentPages',
   'swappedPages',
+  'vmSwapKiB',
   'rssAnonKiB',
   'rssFileKiB',
   'rssShmemKiB',
@@ -92,6 +98,7 @@ export function zeroCounters(): Counters {
     emptyTables: 0,
     presentPages: 0,
     swappedPages: 0,
+    vmSwapKiB: 0,
     rssAnonKiB: 0,
     rssFileKiB: 0,
     rssShmemKiB: 0,
@@ -121,6 +128,7 @@ export const GAUGE_NAMES = [
   'rssFileKiB',
   'rssShmemKiB',
   'vmSizeKiB',
+  'vmSwapKiB',
 ] as const satisfies readonly (keyof Counters)[];
 
 /** The gauges of an address space without an object: for callers that look very often. */
@@ -135,9 +143,10 @@ export function readGauges(m: Machine, mm: number, into: Float64Array): void {
   into[3] = m.geometry.levels > 3 ? w[mm + OWNER_TABLES + 2] : 0;
   into[4] = w[mm + OWNER_EMPTY_TABLES];
   into[5] = anon + file + shmem + mmCounter(m, mm, C_SPECIAL) + mmCounter(m, mm, C_ZERO);
-  into[6] = mmCounter(m, mm, C_SWAP);
+  into[6] = mmCounter(m, mm, C_SWAP) + mmCounter(m, mm, C_GUARD);
   into[7] = anon * 4;
   into[8] = file * 4;
   into[9] = shmem * 4;
   into[10] = m.doubles[(mm + MM_TOTAL_VM) >> 1] * 4;
+  into[11] = mmCounter(m, mm, C_SWAP) * 4;
 }

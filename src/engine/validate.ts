@@ -28,6 +28,7 @@ import { swapSlotUsers } from './objects/swap.ts';
 import {
   C_ANON,
   C_FILE,
+  C_GUARD,
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
@@ -41,6 +42,7 @@ import {
 } from './space/mm.ts';
 import { V_MM, V_OBJECT, vmaAt, vmaEnd, vmaLookup, vmaStart } from './space/vma.ts';
 import {
+  ENTRY_GUARD,
   ENTRY_NONE,
   ENTRY_OBJECT,
   ENTRY_PAGE,
@@ -111,7 +113,7 @@ class Tally {
     const expect = (what: string, counted: number, kept: number): void => {
       assert(counted === kept, `${what}: ${counted} found, ${kept} kept`);
     };
-    for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL]) {
+    for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL, C_GUARD]) {
       expect(`counter ${counter}`, found.counters[counter] ?? 0, mmCounter(m, mm, counter));
     }
   }
@@ -219,6 +221,8 @@ class Tally {
       counter = C_ZERO;
     } else if (kind === ENTRY_SPECIAL) {
       counter = C_SPECIAL;
+    } else if (kind === ENTRY_GUARD) {
+      counter = C_GUARD;
     }
     if (counter >= 0) found.counters[counter] = (found.counters[counter] ?? 0) + 1;
   }

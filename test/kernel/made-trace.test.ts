@@ -82,6 +82,7 @@ function recordOne(
       vmPteKiB: seen.vmPteKiB,
       rssAnonKiB: seen.rssAnonKiB,
       presentPages: seen.present.reduce((sum, n) => sum + n, 0),
+      swappedPages: seen.swapped.reduce((sum, n) => sum + n, 0),
     };
     write({ ...emptyEvent(), op: Op.sample, pid, sample });
   }

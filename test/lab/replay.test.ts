@@ -206,8 +206,6 @@ test('totals cover all processes; counts of ended ones stay, their memory goes',
   assert.equal(final.processes['1']?.isAlive, true);
 });
 
-// Known bugs of lab/replay/executor.ts; a test that is to be done does not fail the run.
-
 /** 32 MiB of memory; process 1 fits, process 2 is far too large for it. */
 const SMALL: ReplayOptions = { machine: { nodeBytes: [32 * MIB], bufferMiB: 64 } };
 const killed = () => {

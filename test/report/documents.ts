@@ -75,6 +75,7 @@ const COUNTERS = {
   emptyTables: 0,
   presentPages: 0,
   swappedPages: 0,
+  vmSwapKiB: 0,
   rssAnonKiB: 0,
   rssFileKiB: 0,
   rssShmemKiB: 0,

@@ -6,6 +6,7 @@ import { ENTRY_GUARD, ENTRY_NONE, KIND_MASK } from '../tables/entry.ts';
 import { addEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
 import { ensureTable, isLeaf, LeafCursor } from '../tables/walk.ts';
 import { ZAP_KEEP_GUARDS, zapRange } from '../tables/zap.ts';
+import { C_GUARD, mmCounters } from './mm.ts';
 import { VM_DONTEXPAND, VM_LOCKED, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_OBJECT } from './vma.ts';
 
@@ -38,7 +39,9 @@ export function installGuards(
     const first = lo & m.mask;
     const last = Math.min(m.entryCount, first + (end - page));
     for (let i = first; i < last; i++) {
-      if (entryFlags(m, leaf, i) === ENTRY_NONE) addEntry(m, mm, leaf, i, ENTRY_GUARD, 0);
+      if (entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
+      addEntry(m, mm, leaf, i, ENTRY_GUARD, 0);
+      w[mmCounters(m, mm) + C_GUARD] += 1;
     }
     page += last - first;
   }
@@ -66,6 +69,7 @@ export function removeGuards(
       removeEntry(m, mm, table, i);
       removed++;
     }
+    m.words[mmCounters(m, mm) + C_GUARD] -= removed;
     if (removed > 0) tableLostEntries(m, mm, table);
   }
   return 0;

@@ -44,6 +44,7 @@ export const C_SWAP_INS = 8;
 export const C_TABLES_FREED = 9; // last-level tables freed for being empty, by a rule or a mechanism
 /** First touches by the hot path: each is a fault and an anonymous page. `mmCounter` adds it to both. */
 export const C_FRESH = 10;
+export const C_GUARD = 11; // guard markers
 
 function mmClass(m: Machine): number {
   return classFor(MM_COUNTERS + m.words[H_CPUS] * MM_COUNTER_WORDS);

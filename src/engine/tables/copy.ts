@@ -1,9 +1,10 @@
 import { addMapping, changeRunMappings } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotGet } from '../objects/swap.ts';
-import { C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
+import { C_GUARD, C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
 import {
   ENTRY_DIRTY,
+  ENTRY_GUARD,
   ENTRY_NONE,
   ENTRY_PAGE,
   ENTRY_SPECIAL,
@@ -194,6 +195,9 @@ function copyEntry(
       break;
     case ENTRY_SPECIAL:
       w[counters + C_SPECIAL] += 1;
+      break;
+    case ENTRY_GUARD:
+      w[counters + C_GUARD] += 1;
       break;
     default:
       break;

@@ -8,6 +8,7 @@ import { swapSlotPut } from '../objects/swap.ts';
 import {
   C_ANON,
   C_FILE,
+  C_GUARD,
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
@@ -303,6 +304,9 @@ export function releaseEntry(
       break;
     case ENTRY_SPECIAL:
       w[counters + C_SPECIAL] -= 1;
+      break;
+    case ENTRY_GUARD:
+      w[counters + C_GUARD] -= 1;
       break;
     default:
       break;

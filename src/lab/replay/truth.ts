@@ -12,9 +12,8 @@ function ours(counters: Counters, field: keyof Sample): number | undefined {
     case 'rssFileKiB':
     case 'rssShmemKiB':
     case 'vmSizeKiB':
-      return counters[field];
     case 'vmSwapKiB':
-      return counters.swappedPages * 4;
+      return counters[field];
     default:
       return undefined;
   }
