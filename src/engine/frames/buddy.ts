@@ -85,17 +85,20 @@ function isFreeHead(m: Machine, zone: number, pfn: number, order: number): boole
 export function buddyFree(m: Machine, zone: number, pfn: number, order: number): void {
   const w = m.words;
   w[zone + L.Z_FREE] += 1 << order;
+  const type = blockMigrateType(m, blockOf(m, pfn));
   let at = pfn;
   let o = order;
   while (o < L.MAX_ORDER) {
     const buddy = at ^ (1 << o);
     if (!isFreeHead(m, zone, buddy, o)) break;
     removeFree(m, zone, buddy, o, blockMigrateType(m, blockOf(m, buddy)));
+    // Two pageblocks that merge become of one type, so that a later split finds the right lists.
+    if (o >= L.BLOCK_SHIFT) setBlockMigrateType(m, blockOf(m, buddy), type);
     at &= ~(1 << o);
     o++;
     if (o === L.BLOCK_SHIFT) detachChunk(m, blockOf(m, at));
   }
-  addFree(m, zone, at, o, blockMigrateType(m, blockOf(m, at)));
+  addFree(m, zone, at, o, type);
 }
 
 /** Takes a block of 2^order frames; 0 if the zone has none that serves the migrate type. */
