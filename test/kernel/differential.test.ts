@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { khugepagedCollapses, whyNoHugePages } from '../../src/host/index.ts';
-import {
-  customProfile,
-  FEATURES,
-  LAYOUT_NAMES,
-  PROFILES,
-  type Profile,
-} from '../../src/lab/validate/index.ts';
+import { customProfile, LAYOUT_NAMES, PROFILES } from '../../src/lab/validate/index.ts';
 import { describeResult, runCampaign } from './differential.ts';
 import { hasSwap, skipReason } from './needs-kernel.ts';
 
@@ -16,18 +10,18 @@ const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 
 const OPS = 1500;
 const skipHuge = skip || (whyNoHugePages() ?? false);
 
-/** With swap, pageout does more than the model knows. */
-function withoutPageout(): Profile {
-  return customProfile(FEATURES.filter((feature) => feature !== 'pageout'));
-}
-
 for (const layout of LAYOUT_NAMES) {
   for (const name of ['basic', 'full'] as const) {
     test(`the model and the kernel agree after every operation: ${name}, ${layout}`, {
       skip,
     }, (t) => {
       t.diagnostic(`PAGELAB_SEED=${seed}`);
-      const profile = name === 'full' && hasSwap() ? withoutPageout() : PROFILES[name];
+      // The model knows too little of the anon_vmas of a grandchild, and of an area that DONTUNMAP
+      // has emptied (docs/validate.md): two processes, and that flag by single traces only.
+      const features = [...PROFILES[name].features].filter(
+        (f) => f !== 'dontunmap' && (f !== 'pageout' || !hasSwap()),
+      );
+      const profile = customProfile(features, 2);
       const result = runCampaign({ seed, ops: OPS, layout, profile });
       assert.equal(describeResult(result), 'no mismatch', `PAGELAB_SEED=${seed}`);
     });

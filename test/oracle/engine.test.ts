@@ -26,7 +26,7 @@ for (const oracleCase of [...CASES, ...NO_SWAP_CASES]) {
 // Where the kernel chooses the address the model has none to offer, and of a grandchild's anon_vmas it
 // knows too little (docs/validate.md): both are left out here, and compared with the kernel itself.
 const profile = customProfile(
-  [...PROFILES.full.features].filter((f) => f !== 'inplace'),
+  [...PROFILES.full.features].filter((f) => f !== 'inplace' && f !== 'dontunmap'),
   2,
 );
 const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
