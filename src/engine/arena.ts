@@ -66,8 +66,12 @@ export function arenaFree(m: Machine, sizeClass: number, at: number): void {
 
 /** A record of the class with all words zero. */
 export function arenaAllocZeroed(m: Machine, sizeClass: number): number {
+  const w = m.words;
   const at = arenaAlloc(m, sizeClass);
-  m.words.fill(0, at, at + classWords(sizeClass));
+  const end = at + classWords(sizeClass);
+  // A call of fill costs as much as some 50 stores.
+  if (end - at > 64) w.fill(0, at, end);
+  else for (let i = at; i < end; i++) w[i] = 0;
   return at;
 }
 

@@ -81,6 +81,9 @@ export class Machine {
   readonly countersAt: number;
   readonly events: MachineEvents = { tableEmptied: null, memoryShort: null };
 
+  /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
+  reclaims = 0;
+
   /** Out-parameters of calls that find two things; valid until the next call. */
   foundFrame = 0;
   foundIndex = 0;
@@ -164,6 +167,17 @@ export class Machine {
     return m;
   }
 
+  /**
+   * Gives the buffer back for the next machine of its size, zeroed: fresh memory costs the host more
+   * than what is there. Nobody may use this machine, or another thread's handle on it, afterwards.
+   */
+  release(): void {
+    const used = this.words[L.H_ARENA_NEXT];
+    if (used * 4 > SPARE_USED_MAX_BYTES) return;
+    this.words.fill(0, 0, used);
+    spareBuffer = this.buffer;
+  }
+
   /** Another thread's handle on the same machine. Geometry and rules are the creator's. */
   static attach(buffer: SharedArrayBuffer, cpu: number, geometry: Geometry, rules: Rules): Machine {
     const words = new Int32Array(buffer);
@@ -198,7 +212,17 @@ function spin(): void {
   // A pause instruction is not to be had; the loop around rereads the word.
 }
 
+/** A released machine's buffer, all zero; the next machine of its size takes it. */
+let spareBuffer: SharedArrayBuffer | ArrayBuffer | null = null;
+/** Above that, a fresh buffer is cheaper than zeroing, and the memory better given back. */
+const SPARE_USED_MAX_BYTES = 64 * 2 ** 20;
+
 function allocateBuffer(byteLength: number): SharedArrayBuffer | ArrayBuffer {
+  if (spareBuffer !== null) {
+    const buffer = spareBuffer;
+    spareBuffer = null;
+    if (buffer.byteLength === byteLength) return buffer;
+  }
   // Pages without cross-origin isolation have no SharedArrayBuffer.
   return typeof SharedArrayBuffer === 'undefined'
     ? new ArrayBuffer(byteLength)

@@ -7,10 +7,11 @@ import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import {
   isShmem,
+  isShmemVma,
   OBJECT_FILE,
   OBJECT_KERNEL,
   OBJECT_SPECIAL,
-  objectFind,
+  objectAddPage,
   objectGetPage,
   objectPages,
   objectType,
@@ -28,8 +29,8 @@ import {
   ENTRY_WRITE,
   KIND_MASK,
 } from '../tables/entry.ts';
-import { addEntry, entryFlags } from '../tables/leaf.ts';
-import { ensureLeaf, ensureTable, findLeaf } from '../tables/walk.ts';
+import { addEntry, addPages, entryFlags, entryWord } from '../tables/leaf.ts';
+import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, WRITTEN_PAGE } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
 
@@ -113,15 +114,18 @@ function mapObjectPage(
   isWrite: boolean,
 ): void {
   const w = m.words;
-  const shmem = isShmem(m, object);
-  let flags = ENTRY_PAGE | ENTRY_OBJECT | ENTRY_ACCESSED;
-  if (isWrite) flags |= ENTRY_WRITE | ENTRY_DIRTY;
+  addMapping(m, pfn);
+  addEntry(m, mm, leaf, index, mappedFlags(m, vma, isWrite), pfn);
+  w[mmCounters(m, mm) + (isShmem(m, object) ? C_SHMEM : C_FILE)] += 1;
+}
+
+/** Flags of an object's page that a fault maps into a VMA. */
+function mappedFlags(m: Machine, vma: number, isWrite: boolean): number {
+  const flags = ENTRY_PAGE | ENTRY_OBJECT | ENTRY_ACCESSED;
+  if (isWrite) return flags | ENTRY_WRITE | ENTRY_DIRTY;
   // Shared memory keeps no track of first writes, so a read already maps it writable; a file's
   // page must fault again to be marked dirty (vma_wants_writenotify).
-  else if (shmem && isSharedWritable(m, vma)) flags |= ENTRY_WRITE;
-  addMapping(m, pfn);
-  addEntry(m, mm, leaf, index, flags, pfn);
-  w[mmCounters(m, mm) + (shmem ? C_SHMEM : C_FILE)] += 1;
+  return isShmemVma(m, vma) && isSharedWritable(m, vma) ? flags | ENTRY_WRITE : flags;
 }
 
 function isSharedWritable(m: Machine, vma: number): boolean {
@@ -129,13 +133,17 @@ function isSharedWritable(m: Machine, vma: number): boolean {
   return (m.words[vma + V_FLAGS] & both) === both;
 }
 
+/** Frames that a fault maps beside its own page, by index in the table; 0 for none. */
+const frames = new Int32Array(512);
+
 /**
  * Maps the pages around a read fault that the object already has: up to 16 pages, aligned, within
  * the VMA and the table (do_fault_around). A file's pages count as cached: who replays a recording
  * does not know what was in the page cache, and for programs and libraries that is the rule.
  */
 function faultAround(m: Machine, mm: number, vma: number, hi: number, lo: number): void {
-  const object = m.words[vma + V_OBJECT];
+  const w = m.words;
+  const object = w[vma + V_OBJECT];
   const around = Math.min(m.rules.faultAroundPages, m.entryCount);
   if (around <= 1 || objectType(m, object) === OBJECT_KERNEL) return;
   const index = lo & m.mask;
@@ -146,18 +154,59 @@ function faultAround(m: Machine, mm: number, vma: number, hi: number, lo: number
   const shift = intoVma + vmaPgoff(m, vma) - index;
   const sizeLeft = objectPages(m, object) - shift;
   const to = Math.min(from + around, m.entryCount, index + vmaLeft, sizeLeft);
-  const isCached = objectType(m, object) === OBJECT_FILE;
   let leaf = findLeaf(m, mm, hi, lo);
-  for (let i = from; i < to; i++) {
+  const found = from < to ? findCached(m, object, leaf, from, to, shift) : 0;
+  if (found === 0) return;
+  // A table comes with the first page that is found.
+  if (leaf === 0) leaf = ensureTable(m, mm, 0, hi, lo);
+  if (leaf === 0) return;
+  addPages(m, mm, leaf, from, to, frames, found, mappedFlags(m, vma, false));
+  w[mmCounters(m, mm) + (isShmem(m, object) ? C_SHMEM : C_FILE)] += found;
+}
+
+/**
+ * Writes into `frames` what is cached of the object for the empty entries [from, to) of a table (0:
+ * no table yet) whose entry 0 is page `shift` of the object; the number of frames, 0 if memory
+ * became short on the way: what was found before may be gone then.
+ */
+function findCached(
+  m: Machine,
+  object: number,
+  leaf: number,
+  from: number,
+  to: number,
+  shift: number,
+): number {
+  const isCached = objectType(m, object) === OBJECT_FILE;
+  const reclaims = m.reclaims;
+  let hi = Math.floor((shift + from) / m.loPages);
+  let lo = shift + from - hi * m.loPages;
+  let indexLeaf = findLeaf(m, object, hi, lo);
+  let found = 0;
+  for (let i = from; i < to; i++, lo++) {
+    frames[i] = 0;
+    if ((lo & m.mask) === 0) {
+      if (lo === m.loPages) {
+        lo = 0;
+        hi++;
+      }
+      indexLeaf = findLeaf(m, object, hi, lo);
+    }
     if (leaf !== 0 && entryFlags(m, leaf, i) !== ENTRY_NONE) continue;
-    const isThere = (objectFind(m, object, shift + i) & KIND_MASK) === ENTRY_PAGE;
-    if (!isThere && !isCached) continue;
-    const pfn = isThere ? m.foundFrame : objectGetPage(m, object, shift + i);
-    // A table comes with the first page that is found; reclaim inside may have taken one away.
-    if (leaf === 0 || !isThere) leaf = pfn === 0 ? 0 : ensureLeaf(m, mm, hi, lo);
-    if (leaf === 0) return;
-    mapObjectPage(m, mm, vma, object, leaf, i, pfn, false);
+    const index = lo & m.mask;
+    if (indexLeaf !== 0 && (entryFlags(m, indexLeaf, index) & KIND_MASK) === ENTRY_PAGE) {
+      frames[i] = entryWord(m, indexLeaf, index);
+    } else if (isCached) {
+      const pfn = objectAddPage(m, object, hi, lo, indexLeaf);
+      if (pfn === 0 || m.reclaims !== reclaims) return 0;
+      if (indexLeaf === 0) indexLeaf = findLeaf(m, object, hi, lo);
+      frames[i] = pfn;
+    } else {
+      continue;
+    }
+    found++;
   }
+  return found;
 }
 
 /** A write to a private mapping: the object's page is read in, a copy of it mapped (do_cow_fault). */

@@ -31,7 +31,7 @@ export function touchRange(
       }
     }
     // One by one up to the next place where a whole table may begin.
-    const batch = mayTakeWhole ? Math.min(left, 512 - (at % 512)) : left;
+    const batch = mayTakeWhole && left >= 512 ? 512 - (at % 512) : left;
     for (let i = 0; i < batch; i++) {
       const hi = Math.floor(at / m.loPages);
       const result = fault(m, mm, hi, at - hi * m.loPages, isWrite);

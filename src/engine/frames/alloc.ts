@@ -27,6 +27,7 @@ function allocFrameSlow(m: Machine, type: number): number {
   let pfn = popFromZones(m, type, L.Z_LOW);
   if (pfn !== 0) return pfn;
   if (m.events.memoryShort !== null) {
+    m.reclaims++;
     // Each round that frees something is worth another try; a round that frees nothing is the end.
     for (let round = 0; round < 16; round++) {
       if (m.events.memoryShort(m, 64) === 0) break;

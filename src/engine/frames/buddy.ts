@@ -101,6 +101,27 @@ export function buddyFree(m: Machine, zone: number, pfn: number, order: number):
   addFree(m, zone, at, o, type);
 }
 
+/**
+ * Takes the next frames that single allocations would give, as long as they lie in one block of at
+ * most 2^order frames: its first frame, and the order got in `m.foundIndex`; 0 if the zone has none
+ * of the migrate type.
+ */
+export function buddyAllocUpTo(m: Machine, zone: number, order: number, type: number): number {
+  const w = m.words;
+  for (let o = 0; o <= L.MAX_ORDER; o++) {
+    const pfn = w[listHead(zone, o, type)];
+    if (pfn === 0) continue;
+    const got = Math.min(o, order);
+    removeFree(m, zone, pfn, o, type);
+    splitDown(m, zone, pfn, o, got, type);
+    w[zone + L.Z_FREE] -= 1 << got;
+    m.foundIndex = got;
+    return pfn;
+  }
+  m.foundIndex = 0;
+  return allocFallback(m, zone, 0, type);
+}
+
 /** Takes a block of 2^order frames; 0 if the zone has none that serves the migrate type. */
 export function buddyAlloc(m: Machine, zone: number, order: number, type: number): number {
   const pfn = takeSmallest(m, zone, order, type);

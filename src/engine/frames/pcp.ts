@@ -1,8 +1,8 @@
 import { arenaAlloc, classFor } from '../arena.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { buddyAlloc, buddyFree } from './buddy.ts';
-import { blockOf, F_STATE, frameRecord, TYPE_PCP, TYPE_TAIL } from './frame-record.ts';
+import { buddyAllocUpTo, buddyFree } from './buddy.ts';
+import { blockOf, F_STATE, FRAME_WORDS, frameRecord, TYPE_PCP, TYPE_TAIL } from './frame-record.ts';
 import { blockMigrateType, blockZone } from './pageblock.ts';
 import { zoneAt } from './zones.ts';
 
@@ -67,11 +67,19 @@ export function refillPcp(m: Machine, zone: number, type: number, floor: number)
   const pcp = pcpAt(m, zone);
   if (m.isShared) m.lock(z + L.Z_LOCK);
   let got = 0;
-  for (; got < BATCH && w[z + L.Z_FREE] > floor; got++) {
-    const pfn = buddyAlloc(m, z, 0, type);
+  while (got < BATCH && w[z + L.Z_FREE] > floor) {
+    const wanted = Math.min(BATCH - got, w[z + L.Z_FREE] - floor);
+    const pfn = buddyAllocUpTo(m, z, 31 - Math.clz32(wanted), type);
     if (pfn === 0) break;
-    w[frameRecord(m, pfn) + F_STATE] = TYPE_PCP;
-    w[w[pcp + PCP_TOPS + type]++] = pfn;
+    const frames = 1 << m.foundIndex;
+    let rec = frameRecord(m, pfn);
+    const top = w[pcp + PCP_TOPS + type];
+    for (let i = 0; i < frames; i++, rec += FRAME_WORDS) {
+      w[rec + F_STATE] = TYPE_PCP;
+      w[top + i] = pfn + i;
+    }
+    w[pcp + PCP_TOPS + type] = top + frames;
+    got += frames;
   }
   if (m.isShared) m.unlock(z + L.Z_LOCK);
   // The clock that stamps frames ticks once a batch, as the kernel adds pages to its lists in batches.

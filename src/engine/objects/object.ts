@@ -16,7 +16,7 @@ import { freeToPcp } from '../frames/pcp.ts';
 import { CPU_CLOCK, H_OBJECT_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { V_OBJECT, V_OBJECT_NEXT, V_OBJECT_PREV } from '../space/vma.ts';
-import { ENTRY_NONE, ENTRY_PAGE, ENTRY_SWAP, KIND_MASK } from '../tables/entry.ts';
+import { ENTRY_PAGE, ENTRY_SWAP, KIND_MASK } from '../tables/entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
 import { OWNER_KIND, OWNER_OBJECT } from '../tables/owner.ts';
 import { ensureLeaf, findLeaf } from '../tables/walk.ts';
@@ -118,17 +118,6 @@ export function unlinkObjectVma(m: Machine, vma: number): void {
   objectPut(m, object);
 }
 
-/** Flags of the page's entry in the index (0: not there); the frame or slot in `m.foundFrame`. */
-export function objectFind(m: Machine, object: number, page: number): number {
-  const hi = Math.floor(page / m.loPages);
-  const lo = page - hi * m.loPages;
-  const leaf = findLeaf(m, object, hi, lo);
-  if (leaf === 0) return ENTRY_NONE;
-  const flags = entryFlags(m, leaf, lo & m.mask);
-  if (flags !== ENTRY_NONE) m.foundFrame = entryWord(m, leaf, lo & m.mask);
-  return flags;
-}
-
 /** Writes the record of an object's frame that nothing maps yet. */
 export function formatObjectFrame(m: Machine, pfn: number, object: number, page: number): void {
   const w = m.words;
@@ -146,26 +135,47 @@ export function formatObjectFrame(m: Machine, pfn: number, object: number, page:
  * 0 when memory is out. A page of shared memory that was swapped out comes back.
  */
 export function objectGetPage(m: Machine, object: number, page: number): number {
-  const flags = objectFind(m, object, page);
-  if ((flags & KIND_MASK) === ENTRY_PAGE) return m.foundFrame;
-  const slot = m.foundFrame;
-  const pfn = allocFrame(m, MIGRATE_MOVABLE);
-  if (pfn === 0) return 0;
-  // Reclaim may have run: look the index up again only now.
   const hi = Math.floor(page / m.loPages);
   const lo = page - hi * m.loPages;
-  const leaf = ensureLeaf(m, object, hi, lo);
-  if (leaf === 0) {
-    freeToPcp(m, pfn, frameRecord(m, pfn));
-    return 0;
+  const leaf = findLeaf(m, object, hi, lo);
+  if (leaf !== 0 && (entryFlags(m, leaf, lo & m.mask) & KIND_MASK) === ENTRY_PAGE) {
+    return entryWord(m, leaf, lo & m.mask);
   }
-  if ((flags & KIND_MASK) === ENTRY_SWAP) {
-    removeEntry(m, object, leaf, lo & m.mask);
+  return objectAddPage(m, object, hi, lo, leaf);
+}
+
+/**
+ * The frame of a page that is not in memory: read in or made, or back from swap; 0 when memory is
+ * out. `leaf` is the index's table for the page, 0 for none yet.
+ */
+export function objectAddPage(
+  m: Machine,
+  object: number,
+  hi: number,
+  lo: number,
+  leaf: number,
+): number {
+  const reclaims = m.reclaims;
+  const pfn = allocFrame(m, MIGRATE_MOVABLE);
+  if (pfn === 0) return 0;
+  let table = leaf;
+  // Reclaim inside may have taken the table away.
+  if (table === 0 || m.reclaims !== reclaims) {
+    table = ensureLeaf(m, object, hi, lo);
+    if (table === 0) {
+      freeToPcp(m, pfn, frameRecord(m, pfn));
+      return 0;
+    }
+  }
+  const index = lo & m.mask;
+  if ((entryFlags(m, table, index) & KIND_MASK) === ENTRY_SWAP) {
+    const slot = entryWord(m, table, index);
+    removeEntry(m, object, table, index);
     swapSlotPut(m, slot);
     m.words[object + O_SWAPPED] -= 1;
   }
-  formatObjectFrame(m, pfn, object, page);
-  addEntry(m, object, leaf, lo & m.mask, ENTRY_PAGE, pfn);
+  formatObjectFrame(m, pfn, object, hi * m.loPages + lo);
+  addEntry(m, object, table, index, ENTRY_PAGE, pfn);
   m.words[object + O_PAGES] += 1;
   return pfn;
 }

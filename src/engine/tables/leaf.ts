@@ -1,4 +1,5 @@
 import { arenaAlloc, arenaFree } from '../arena.ts';
+import { addMapping } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { ENTRY_NONE } from './entry.ts';
 import {
@@ -128,6 +129,46 @@ export function addEntry(
       densePut(m, table, index, flags, word);
   }
   w[table + T_COUNT] = count + 1;
+}
+
+/**
+ * Maps frames into empty entries [from, to), all with the same flags: `frames[i]` into entry i, 0
+ * leaves it empty; `count` of them are not 0, at least one.
+ */
+export function addPages(
+  m: Machine,
+  owner: number,
+  table: number,
+  from: number,
+  to: number,
+  frames: Int32Array,
+  count: number,
+  flags: number,
+): void {
+  const w = m.words;
+  const bytes = m.bytes;
+  const before = w[table + T_COUNT];
+  if (before + count <= FEW_MAX && (w[table + T_STATE] & FORM_MASK) !== FORM_DENSE) {
+    for (let i = from; i < to; i++) {
+      const pfn = frames[i];
+      if (pfn === 0) continue;
+      addMapping(m, pfn);
+      addEntry(m, owner, table, i, flags, pfn);
+    }
+    return;
+  }
+  makeDense(m, table);
+  const contents = w[table + T_CONTENTS];
+  const flagBytes = flagsAt(m, contents);
+  for (let i = from; i < to; i++) {
+    const pfn = frames[i];
+    if (pfn === 0) continue;
+    addMapping(m, pfn);
+    w[contents + i] = pfn;
+    bytes[flagBytes + i] = flags;
+  }
+  if (before === 0) countEmptyTables(m, owner, -1);
+  w[table + T_COUNT] = before + count;
 }
 
 function densePut(m: Machine, table: number, index: number, flags: number, word: number): void {

@@ -1,4 +1,4 @@
-import { blockOf, F_MAPCOUNT, FRAME_WORDS } from '../frames/frame-record.ts';
+import { blockOf, F_MAPCOUNT, F_STATE, FRAME_DIRTY, FRAME_WORDS } from '../frames/frame-record.ts';
 import { changeRunMappings, dropMapping, freeAnon, markFrameDirty } from '../frames/map-count.ts';
 import { breakExtent } from '../frames/pageblock.ts';
 import { B_CHUNK, BLOCK_FRAMES } from '../layout.ts';
@@ -244,34 +244,43 @@ function zapDense(
   const contents = w[table + T_CONTENTS];
   const flagBytes = flagsAt(m, contents);
   let anon = 0;
+  let ofObject = 0;
   let gone = 0;
   for (let i = from; i < to; i++) {
     const flags = bytes[flagBytes + i];
     if (flags === ENTRY_NONE) continue;
-    if ((flags & KIND_MASK) !== ENTRY_PAGE || (flags & ENTRY_OBJECT) !== 0) {
+    if ((flags & KIND_MASK) !== ENTRY_PAGE) {
       if (!isToZap(flags, how)) continue;
       bytes[flagBytes + i] = ENTRY_NONE;
       gone++;
       releaseEntry(m, mm, flags, w[contents + i], shmem);
       continue;
     }
-    if ((how & ZAP_OBJECT_ONLY) !== 0) continue;
+    const isObject = (flags & ENTRY_OBJECT) !== 0;
+    if (!isObject && (how & ZAP_OBJECT_ONLY) !== 0) continue;
     bytes[flagBytes + i] = ENTRY_NONE;
     gone++;
-    anon++;
     const pfn = w[contents + i];
     const block = blockOf(m, pfn);
     if (w[block + B_CHUNK] === 0) breakExtent(m, pfn);
     const rec = w[block + B_CHUNK] + (pfn & (BLOCK_FRAMES - 1)) * FRAME_WORDS;
+    if (isObject) {
+      ofObject++;
+      if ((flags & ENTRY_DIRTY) !== 0) w[rec + F_STATE] |= FRAME_DIRTY;
+    } else {
+      anon++;
+    }
     if (m.isShared) {
       dropMapping(m, pfn);
       continue;
     }
     const count = w[rec + F_MAPCOUNT] - 1;
     w[rec + F_MAPCOUNT] = count;
-    if (count === 0) freeAnon(m, pfn, rec);
+    // An object's frame that nobody maps stays in its object.
+    if (count === 0 && !isObject) freeAnon(m, pfn, rec);
   }
   w[mmCounters(m, mm) + C_ANON] -= anon;
+  w[mmCounters(m, mm) + (shmem ? C_SHMEM : C_FILE)] -= ofObject;
   const count = w[table + T_COUNT] - gone;
   w[table + T_COUNT] = count;
   if (count === 0 && gone > 0) leafBecameEmpty(m, mm, table);

@@ -6,6 +6,12 @@ import {
   type System,
 } from '../../engine/index.ts';
 
+/** Gauges of an address space, and the look at all that saw it last. */
+interface Seen {
+  readonly gauges: Float64Array;
+  round: number;
+}
+
 /**
  * The highest totals over all processes, field by field. Touches only add (unless memory is short),
  * so it is enough to look at a process before each of its events that may take away, and at all of
@@ -14,10 +20,11 @@ import {
 export class PeakTracker {
   readonly #system: System;
   /** Gauges of each address space as last seen, and their sums and maxima. */
-  readonly #seen = new Map<number, Float64Array>();
+  readonly #seen = new Map<number, Seen>();
   readonly #sums = new Float64Array(GAUGE_NAMES.length);
   readonly #peaks = new Float64Array(GAUGE_NAMES.length);
-  readonly #stale = new Set<number>();
+  /** Number of the last look at all. */
+  #round = 0;
   readonly #now = new Float64Array(GAUGE_NAMES.length);
 
   constructor(system: System) {
@@ -28,14 +35,17 @@ export class PeakTracker {
   look(process: Process): void {
     let seen = this.#seen.get(process.mm);
     if (seen === undefined) {
-      seen = new Float64Array(GAUGE_NAMES.length);
+      seen = { gauges: new Float64Array(GAUGE_NAMES.length), round: 0 };
       this.#seen.set(process.mm, seen);
     }
+    seen.round = this.#round;
+    const { gauges } = seen;
     readGauges(process.machine, process.mm, this.#now);
-    for (let i = 0; i < seen.length; i++) {
-      const value = this.#now[i] as number;
-      const sum = (this.#sums[i] as number) + value - (seen[i] as number);
-      seen[i] = value;
+    for (let i = 0; i < gauges.length; i++) {
+      const change = (this.#now[i] as number) - (gauges[i] as number);
+      if (change === 0) continue;
+      gauges[i] = this.#now[i] as number;
+      const sum = (this.#sums[i] as number) + change;
       this.#sums[i] = sum;
       if (sum > (this.#peaks[i] as number)) this.#peaks[i] = sum;
     }
@@ -43,21 +53,23 @@ export class PeakTracker {
 
   /** Looks at all processes anew: some may be gone. */
   lookAtAll(): void {
-    for (const mm of this.#seen.keys()) this.#stale.add(mm);
+    this.#round += 1;
+    let processes = 0;
     for (const process of this.#system.processes()) {
-      this.#stale.delete(process.mm);
       this.look(process);
+      processes++;
     }
-    for (const mm of this.#stale) this.#forget(mm);
-    this.#stale.clear();
+    if (this.#seen.size !== processes) this.#forgetEnded();
   }
 
-  #forget(mm: number): void {
-    const seen = this.#seen.get(mm) as Float64Array;
-    for (let i = 0; i < seen.length; i++) {
-      this.#sums[i] = (this.#sums[i] as number) - (seen[i] as number);
+  #forgetEnded(): void {
+    for (const [mm, seen] of this.#seen) {
+      if (seen.round === this.#round) continue;
+      for (let i = 0; i < seen.gauges.length; i++) {
+        this.#sums[i] = (this.#sums[i] as number) - (seen.gauges[i] as number);
+      }
+      this.#seen.delete(mm);
     }
-    this.#seen.delete(mm);
   }
 
   /** Total of a gauge (its place in GAUGE_NAMES) as of the last looks. */

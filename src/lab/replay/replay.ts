@@ -17,7 +17,7 @@ export interface ReplayOptions {
   onProgress?: (events: number) => void;
   /** Called at each sample, with the system as it then is. */
   onSample?: (system: System, event: TraceEvent) => void;
-  /** Gets the system when the trace has ended, before it is dropped. */
+  /** Gets the system when the trace has ended; it must not be used afterwards. */
   onEnd?: (system: System) => void;
   /** Process whose own curve is kept; default: 1. */
   mainPid?: number;
@@ -76,6 +76,7 @@ class Replay {
     const elapsedMs = now() - startedMs;
     const result = this.#result(elapsedMs);
     this.#options.onEnd?.(this.#system);
+    this.#system.machine.release();
     return result;
   }
 
