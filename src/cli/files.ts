@@ -3,7 +3,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -19,27 +18,42 @@ const CHUNK_BYTES = 1 << 16;
 /** Compressed text is undone in memory; what would not fit is to be decompressed first. */
 const GUNZIPPED_MAX_BYTES = 1 << 30;
 
-/** The bytes of a file in pieces, compression undone. Throws InputError if it cannot be read. */
+/**
+ * The bytes of a file or pipe in pieces, compression undone. Throws InputError if it cannot be read.
+ */
 export function* readChunks(path: string): Iterable<Uint8Array> {
   const fd = openForReading(path);
   try {
-    const head = Buffer.alloc(2);
-    const isGzip = readSync(fd, head, 0, 2, 0) === 2 && head[0] === 0x1f && head[1] === 0x8b;
-    if (isGzip) {
-      yield gunzip(path);
+    const first = readChunk(path, fd);
+    if (first[0] === 0x1f && first[1] === 0x8b) {
+      yield gunzip(path, readRest(path, fd, first));
       return;
     }
-    for (let at = 0; ; ) {
-      // A fresh buffer each time: readers may keep a view of what they got.
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-      const got = readSync(fd, chunk, 0, CHUNK_BYTES, at);
-      if (got === 0) return;
-      at += got;
-      yield chunk.subarray(0, got);
-    }
+    for (let chunk = first; chunk.length > 0; chunk = readChunk(path, fd)) yield chunk;
   } finally {
     closeSync(fd);
   }
+}
+
+/** What comes next, in a buffer of its own: readers may keep it. Empty at the end. */
+function readChunk(path: string, fd: number): Uint8Array {
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  try {
+    return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, null));
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read (${errorCode(error)})`);
+  }
+}
+
+function readRest(path: string, fd: number, first: Uint8Array): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for (let chunk = first; chunk.length > 0; chunk = readChunk(path, fd)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > GUNZIPPED_MAX_BYTES) throw tooLarge(path);
+  }
+  return Buffer.concat(chunks);
 }
 
 function openForReading(path: string): number {
@@ -52,17 +66,17 @@ function openForReading(path: string): number {
   }
 }
 
-function gunzip(path: string): Uint8Array {
+function gunzip(path: string, bytes: Uint8Array): Uint8Array {
   try {
-    return gunzipSync(readFileSync(path), { maxOutputLength: GUNZIPPED_MAX_BYTES });
+    return gunzipSync(bytes, { maxOutputLength: GUNZIPPED_MAX_BYTES });
   } catch (error) {
-    if (errorCode(error) === 'ERR_BUFFER_TOO_LARGE') {
-      throw new InputError(
-        `${path}: over 1 GiB when decompressed; decompress it with gunzip first`,
-      );
-    }
+    if (errorCode(error) === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(path);
     throw new InputError(`${path}: damaged gzip data (${errorCode(error)})`);
   }
+}
+
+function tooLarge(path: string): InputError {
+  return new InputError(`${path}: over 1 GiB when decompressed; decompress it with gunzip first`);
 }
 
 function errorCode(error: unknown): string {
@@ -95,6 +109,24 @@ export function readTextIfThere(path: string): string | undefined {
 /** Opens a trace file of either form. */
 export function openTraceFile(path: string): TraceReader {
   return openTrace(basename(path), readChunks(path));
+}
+
+/** Opens a trace file any number of times; what came from a pipe is kept for the next time. */
+export function traceOpener(path: string): () => TraceReader {
+  if (statSync(path).isFile()) return () => openTraceFile(path);
+  const kept: Uint8Array[] = [];
+  let isRead = false;
+  function* readAndKeep(): Iterable<Uint8Array> {
+    for (const chunk of readChunks(path)) {
+      kept.push(chunk);
+      yield chunk;
+    }
+  }
+  return () => {
+    const chunks = isRead ? kept : readAndKeep();
+    isRead = true;
+    return openTrace(basename(path), chunks);
+  };
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   workloadValues,
 } from '../lab/index.ts';
 import type { TraceReader } from '../trace/index.ts';
-import { openTraceFile } from './files.ts';
+import { traceOpener } from './files.ts';
 
 /** Where the bundled recordings lie, from dist/src/cli. */
 const RECORDINGS_DIR: string = fileURLToPath(new URL('../../../recordings', import.meta.url));
@@ -65,7 +65,7 @@ export function findSource(
   const path = existsSync(text) ? text : recordingPath(text);
   if (!existsSync(path)) throw new InputError(unknownSource(text));
   for (const key of rest.keys()) throw new InputError(`--set ${key}: no such setting of a machine`);
-  return { name: basename(text), machine, isGenerated: false, open: () => openTraceFile(path) };
+  return { name: basename(text), machine, isGenerated: false, open: traceOpener(path) };
 }
 
 function unknownSource(text: string): string {
