@@ -16,7 +16,7 @@ const MEMORY_MAX_KIB = 2 * 2 ** 20;
 
 /** Prints the most memory that the process ever had, after everything else. */
 const REPORT_MEMORY = `data:text/javascript,${encodeURIComponent(
-  "process.on('exit', () => process.stderr.write(`maxRSS ${process.resourceUsage().maxRSS}\\n`))",
+  "process.on('exit', () => console.error('maxRSS ' + process.resourceUsage().maxRSS))",
 )}`;
 
 function run(...args: string[]): { document: RunDocument; maxRssKiB: number } {

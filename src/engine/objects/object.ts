@@ -41,6 +41,8 @@ export const O_REFS = 16;
 export const O_PAGES = 17;
 export const O_SWAPPED = 18;
 const OBJECT_WORDS = 32;
+/** Above every page index: a size in bytes is below 2^57. */
+export const OBJECT_PAGES_MAX: number = 2 ** 45;
 
 /** A file on a disk: pages can be read again, clean ones dropped. */
 export const OBJECT_FILE = 1;
@@ -194,7 +196,7 @@ export function objectPut(m: Machine, object: number): void {
   const w = m.words;
   w[object + O_REFS] -= 1;
   if (w[object + O_REFS] > 0) return;
-  dropObjectPages(m, object, 0, 2 ** 45);
+  dropObjectPages(m, object, 0, OBJECT_PAGES_MAX);
   const next = w[object + O_NEXT];
   const prev = w[object + O_PREV];
   if (next !== 0) w[next + O_PREV] = prev;

@@ -24,6 +24,7 @@ import {
   O_PAGES,
   O_SWAPPED,
   O_VMAS,
+  OBJECT_PAGES_MAX,
   objectSize,
   setObjectSize,
 } from './object.ts';
@@ -40,8 +41,8 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
   const old = Math.ceil(objectSize(m, object) / 4096);
   setObjectSize(m, object, sizeBytes);
   if (from >= old) return;
-  unmapObjectRange(m, object, from, 2 ** 45, ZAP_KEEP_GUARDS);
-  dropObjectPages(m, object, from, 2 ** 45);
+  unmapObjectRange(m, object, from, OBJECT_PAGES_MAX, ZAP_KEEP_GUARDS);
+  dropObjectPages(m, object, from, OBJECT_PAGES_MAX);
 }
 
 /**
