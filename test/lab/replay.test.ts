@@ -331,3 +331,13 @@ test('the same trace gives the same result, run after run', () => {
   const once = killed().result;
   assert.deepEqual(killed().result, once);
 });
+
+test('mremap that may not move grows in place, whatever new address it was given', () => {
+  const mremap = { op: 'mremap', pid: 1, addr: A, len: 8192, newLen: 16384 };
+  const { outcomes, final } = run([
+    mmap(8192, { ok: true }),
+    { ...mremap, newAddr: '0x200000000000', ok: true },
+  ]);
+  assert.deepEqual(outcomes.first, []);
+  assert.equal(final.vmSizeKiB, 16);
+});

@@ -133,8 +133,10 @@ function resizeInPlace(m: Machine, mm: number, vma: number, r: Remap): number {
     return error < 0 ? error : r.start;
   }
   const grown = r.newPages - r.oldPages;
-  // Without MREMAP_FIXED the address is where a recorded call went: it tells that it moved.
-  const isMoveRecorded = r.target !== 0 && r.target !== r.start;
+  // Without MREMAP_FIXED the address is where a recorded call went: it tells that it moved. Where
+  // it may not move the kernel does not look at it.
+  const mayMove = (r.flags & MREMAP_MAYMOVE) !== 0;
+  const isMoveRecorded = mayMove && r.target !== 0 && r.target !== r.start;
   if (!isMoveRecorded && canExpand(m, mm, vma, r, grown)) {
     if ((m.words[vma + V_FLAGS] & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, grown)) {
       return -Errno.ENOMEM;
@@ -143,7 +145,7 @@ function resizeInPlace(m: Machine, mm: number, vma: number, r: Remap): number {
     populateGrown(m, mm, vma, r.start, r);
     return r.start;
   }
-  if ((r.flags & MREMAP_MAYMOVE) === 0) return -Errno.ENOMEM;
+  if (!mayMove) return -Errno.ENOMEM;
   const isFree = isMoveRecorded && !isTaken(m, mm, r.target, r.newPages);
   const target = isFree ? r.target : findGapTopDown(m, mm, r.newPages);
   if (target < 0) return -Errno.ENOMEM;
