@@ -12,8 +12,17 @@ export {
 export { touchRange } from './fault/touch.ts';
 export { freeFrameCount } from './frames/alloc.ts';
 export * from './geometry.ts';
+export { type MemoryBlock, memoryBlock, memoryBlocks } from './hotplug/memory-block.ts';
+export {
+  type Blocker,
+  findUnmovable,
+  type OfflineResult,
+  offlineMemory,
+} from './hotplug/offline.ts';
+export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
 export { Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
+export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef } from './mechanisms/pte-ref/index.ts';
 export {
   OBJECT_FILE,

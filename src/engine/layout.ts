@@ -44,6 +44,8 @@ export const H_SWAP_FREE = 23;
 /** Frames in all zones that the buddy manages, and those reserved at boot. */
 export const H_FRAMES = 20;
 export const H_COMMITTED = 21;
+/** Frames of a memory block, the unit of hot-plug. */
+export const H_MEMORY_BLOCK = 24;
 /** Free lists of the arena, one word a size class. */
 export const H_ARENA_FREE = 64;
 export const HEADER_WORDS = 128;
@@ -52,11 +54,12 @@ export const HEADER_WORDS = 128;
 export const CPU_CLOCK = 0; // stamps frames in the order of their use
 export const CPU_DEFERRED = 1; // tables whose frames wait for a grace period
 export const CPU_PCP = 16; // per-cpu frame lists, PCP_WORDS a zone
-export const PCP_WORDS = 8;
+export const PCP_WORDS = 10;
 export const MAX_ZONES = 8;
 export const CPU_WORDS = 128;
 
-// A zone.
+// A zone. Its span is all frame numbers that it can ever have; which of them are there, and its own
+// and no other zone's, the pageblocks say.
 export const Z_START = 0;
 export const Z_FRAMES = 1;
 export const Z_FREE = 2;
@@ -67,6 +70,14 @@ export const Z_NODE = 6;
 export const Z_LOCK = 7;
 export const Z_KIND = 8;
 export const Z_HAND = 9;
+/** Frames that the buddy manages: those online, less the reserved ones. */
+export const Z_MANAGED = 10;
+/** Where compaction's scanners went on last: migration (async, sync) and free; 0 for the start. */
+export const Z_COMPACT_MIGRATE = 11;
+export const Z_COMPACT_MIGRATE_SYNC = 12;
+export const Z_COMPACT_FREE = 13;
+/** 1 when a whole pass is over, so that the skip marks should go (compact_blockskip_flush). */
+export const Z_COMPACT_FLUSH = 14;
 export const Z_LISTS = 16; // heads: [order][migrate type], MIGRATE_TYPES a row
 export const MIGRATE_TYPES = 4;
 export const MAX_ORDER = 10;

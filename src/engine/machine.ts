@@ -1,5 +1,6 @@
 import { assert, InputError } from '../base/index.ts';
-import { formatZones } from './frames/zones.ts';
+import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
+import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import * as L from './layout.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
@@ -26,6 +27,15 @@ export interface MachineOptions {
   rules?: Rules;
   /** Modelled memory of each NUMA node in bytes; multiples of 4 MiB. Default: one node, 24 GiB. */
   nodeBytes?: readonly number[];
+  /**
+   * Most memory of each node in bytes: what is beyond `nodeBytes` is room for hot-plug, and is not
+   * there at the start. Multiples of the memory block. Default: `nodeBytes`.
+   */
+  maxNodeBytes?: readonly number[];
+  /** The end of each node's memory that starts as zone Movable (movablecore=). Default: none. */
+  movableBytes?: readonly number[];
+  /** Memory that goes online and offline as one; a power of two of at least 4 MiB. Default 128 MiB. */
+  memoryBlockBytes?: number;
   /** Modelled swap device in bytes; 0 for none. */
   swapBytes?: number;
   /** Threads that may attach (1 to 16); also the number of modelled cpus. */
@@ -38,6 +48,8 @@ export interface MachineOptions {
 
 /** The default buffer: room for about ten million table pages, untouched until used. */
 const DEFAULT_BUFFER_MIB = 1024;
+/** SECTION_SIZE_BITS 27 of arch/x86/include/asm/sparsemem.h; Linux takes larger ones from 64 GiB on. */
+const DEFAULT_MEMORY_BLOCK_BYTES = 2 ** 27;
 /** Byte offsets must stay below 2^31, or they would not be small integers. */
 const MAX_BUFFER_MIB = 2047;
 
@@ -47,8 +59,12 @@ export type TableEmptiedHook = (m: Machine, owner: number, table: number) => boo
 /** Called when an allocation finds the zones below their low watermark; frames that it freed. */
 export type MemoryShortHook = (m: Machine, frames: number) => number;
 
+/** Called after a table moved to another frame: its id was `from` and is `to` now. */
+export type TableMovedHook = (m: Machine, from: number, to: number) => void;
+
 /** The named events at which mechanisms attach. Null where nothing listens. */
 export interface MachineEvents {
+  tableMoved: TableMovedHook | null;
   tableEmptied: TableEmptiedHook | null;
   memoryShort: MemoryShortHook | null;
 }
@@ -74,12 +90,16 @@ export class Machine {
   /** This thread's cpu number and area. */
   readonly cpu: number;
   readonly cpuAt: number;
-  /** Zone that ordinary allocations try first. */
-  readonly preferredZone: number;
-  /** This thread's frame lists of that zone, and its counters in an address space's record. */
-  readonly preferredPcp: number;
+  /** Zone that ordinary allocations try first: the last one that has memory. */
+  preferredZone = 0;
+  /** This thread's frame lists of that zone. */
+  preferredPcp = 0;
+  /** This thread's counters in an address space's record. */
   readonly countersAt: number;
-  readonly events: MachineEvents = { tableEmptied: null, memoryShort: null };
+  readonly events: MachineEvents = { tableEmptied: null, tableMoved: null, memoryShort: null };
+  /** Migrate types of page tables and of objects' index tables; MIGRATE_MOVABLE: they can move. */
+  tableMigrateType: number = MIGRATE_UNMOVABLE;
+  indexMigrateType: number = MIGRATE_RECLAIMABLE;
 
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;
@@ -127,8 +147,7 @@ export class Machine {
     this.blocksAt = this.zonesAt + L.MAX_ZONES * L.ZONE_WORDS;
     this.cpu = cpu;
     this.cpuAt = L.HEADER_WORDS + cpu * L.CPU_WORDS;
-    this.preferredZone = this.zoneCount - 1;
-    this.preferredPcp = this.cpuAt + L.CPU_PCP + this.preferredZone * L.PCP_WORDS;
+    this.preferZone();
     this.countersAt = MM_COUNTERS + cpu * MM_COUNTER_WORDS;
   }
 
@@ -145,7 +164,9 @@ export class Machine {
         throw new InputError(`node ${node}: ${nodeBytes[node]} bytes is no multiple of 4 MiB`);
       }
     }
-    const frameCount = frames.reduce((sum, count) => sum + count, 0);
+    const memoryBlock = (options.memoryBlockBytes ?? DEFAULT_MEMORY_BLOCK_BYTES) / 4096;
+    const plan = planMemory(options, frames, memoryBlock);
+    const frameCount = plan.max.reduce((sum, count) => sum + count, 0);
     if (frameCount > 2 ** 30) throw new InputError('more than 4 TiB of modelled memory');
     const mib = Math.min(options.bufferMiB ?? DEFAULT_BUFFER_MIB, MAX_BUFFER_MIB);
     const buffer = allocateBuffer(mib * 2 ** 20);
@@ -156,13 +177,15 @@ export class Machine {
     words[L.H_BITS] = geometry.bits;
     words[L.H_CPUS] = cpus;
     words[L.H_BLOCKS] = frameCount / L.BLOCK_FRAMES;
-    words[L.H_FRAMES] = frameCount;
-    const zones = planZones(frames);
+    words[L.H_FRAMES] = frames.reduce((sum, count) => sum + count, 0);
+    words[L.H_MEMORY_BLOCK] = memoryBlock;
+    const zones = planZones(plan);
     words[L.H_ZONES] = zones.length;
     const isShared = options.isShared ?? false;
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
     formatArena(m);
     formatZones(m, zones, cpus);
+    m.preferZone();
     formatSwap(m, options.swapBytes ?? 0);
     return m;
   }
@@ -202,6 +225,14 @@ export class Machine {
     Atomics.store(this.words, at, 0);
   }
 
+  /** Chooses the zone of ordinary allocations; hot-plug changes which zones have memory. */
+  preferZone(): void {
+    let zone = this.zoneCount - 1;
+    while (zone > 0 && this.words[this.zonesAt + zone * L.ZONE_WORDS + L.Z_MANAGED] === 0) zone--;
+    this.preferredZone = zone;
+    this.preferredPcp = this.cpuAt + L.CPU_PCP + zone * L.PCP_WORDS;
+  }
+
   /** Forgets the last walk; whoever frees or moves a table, or changes a VMA's bounds, calls it. */
   forgetWalk(): void {
     this.walkOwner = 0;
@@ -229,25 +260,83 @@ function allocateBuffer(byteLength: number): SharedArrayBuffer | ArrayBuffer {
     : new SharedArrayBuffer(byteLength);
 }
 
-/** What `formatZones` builds: node, first frame, frames, and 0 for DMA32, 1 for Normal. */
+/**
+ * What `formatZones` builds: node, kind (ZONE_*), the frame numbers that the zone can ever have, and
+ * those of them that are there at the start.
+ */
 export interface ZonePlan {
   node: number;
+  kind: number;
   start: number;
   frames: number;
-  kind: number;
+  bootStart: number;
+  bootFrames: number;
 }
 
-/** As on x86-64: what lies below 4 GiB is DMA32, the rest Normal; one Normal zone a node. */
-function planZones(nodeFrames: readonly number[]): ZonePlan[] {
+/** Frames of each node: at the start, of these in zone Movable, and at most. */
+interface MemoryPlan {
+  boot: readonly number[];
+  movable: readonly number[];
+  max: readonly number[];
+}
+
+function planMemory(
+  options: MachineOptions,
+  boot: readonly number[],
+  memoryBlock: number,
+): MemoryPlan {
+  if (memoryBlock < 1024 || !Number.isInteger(Math.log2(memoryBlock))) {
+    throw new InputError(`a memory block of ${options.memoryBlockBytes} bytes cannot be`);
+  }
+  const framesOf = (bytes: readonly number[] | undefined, what: string): number[] | undefined =>
+    bytes?.map((count, node) => {
+      if ((count / 4096) % memoryBlock === 0) return count / 4096;
+      throw new InputError(`node ${node}: ${what} is no multiple of a memory block`);
+    });
+  const max = framesOf(options.maxNodeBytes, 'the most memory') ?? boot;
+  const movable = framesOf(options.movableBytes, 'movable memory') ?? boot.map(() => 0);
+  for (const [node, frames] of boot.entries()) {
+    const [most = 0, mobile = 0] = [max[node], movable[node]];
+    const mayMove = most > frames || mobile > 0;
+    if (most < frames) throw new InputError(`node ${node}: more memory than the most`);
+    if (mobile >= frames) throw new InputError(`node ${node}: all of its memory is movable`);
+    if (mayMove && frames % memoryBlock !== 0) {
+      throw new InputError(`node ${node}: its memory is no multiple of a memory block`);
+    }
+  }
+  return { boot, movable, max };
+}
+
+/**
+ * As on x86-64: what lies below 4 GiB is DMA32, the rest Normal; one Normal zone a node. A node that
+ * has movable memory or can get more has a zone Movable, whose span is the whole node. Movable zones
+ * come last, so that they are allocated from first.
+ */
+function planZones({ boot, movable, max }: MemoryPlan): ZonePlan[] {
   const below4GiB = 2 ** 20;
   const zones: ZonePlan[] = [];
+  const movableZones: ZonePlan[] = [];
   let start = 0;
-  for (const [node, frames] of nodeFrames.entries()) {
+  for (const [node, frames] of max.entries()) {
     const low = Math.max(0, Math.min(frames, below4GiB - start));
-    if (low > 0) zones.push({ node, start, frames: low, kind: 0 });
-    if (frames > low) zones.push({ node, start: start + low, frames: frames - low, kind: 1 });
+    const bootEnd = start + (boot[node] ?? 0);
+    const movableStart = bootEnd - (movable[node] ?? 0);
+    const add = (kind: number, from: number, to: number): void => {
+      const bootFrames = Math.max(0, Math.min(movableStart, to) - from);
+      zones.push({ node, kind, start: from, frames: to - from, bootStart: from, bootFrames });
+    };
+    if (low > 0) add(ZONE_DMA32, start, start + low);
+    if (frames > low) add(ZONE_NORMAL, start + low, start + frames);
+    if (movableStart < start + frames) {
+      const bootFrames = bootEnd - movableStart;
+      movableZones.push({
+        ...{ node, kind: ZONE_MOVABLE, start, frames },
+        ...{ bootStart: movableStart, bootFrames },
+      });
+    }
     start += frames;
   }
+  zones.push(...movableZones);
   assert(zones.length <= L.MAX_ZONES, `${zones.length} zones, at most ${L.MAX_ZONES}`);
   return zones;
 }

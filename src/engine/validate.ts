@@ -1,8 +1,10 @@
 import { assert } from '../base/index.ts';
 import {
+  blockOf,
   F_MAPCOUNT,
   F_STATE,
   FRAME_WORDS,
+  frameRecord,
   TYPE_ANON,
   TYPE_FREE,
   TYPE_INDEX,
@@ -15,10 +17,16 @@ import {
 import {
   blockExtent,
   blockFreeOrder,
+  blockMigrateType,
+  blockZone,
+  EXTENT_ABSENT,
   EXTENT_ANON,
   EXTENT_NONE,
   EXTENT_OBJECT,
+  EXTENT_OFFLINE,
   EXTENT_TABLES,
+  MIGRATE_ISOLATE,
+  NO_ZONE,
 } from './frames/pageblock.ts';
 import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import * as L from './layout.ts';
@@ -71,7 +79,13 @@ import {
   tableIndex,
   tableLevel,
 } from './tables/table.ts';
-import { UNIFORM_RUN, uniformBase, uniformFlags, uniformKind } from './tables/uniform.ts';
+import {
+  UNIFORM_RUN,
+  uniformBase,
+  uniformFlags,
+  uniformKind,
+  uniformTablesPfn,
+} from './tables/uniform.ts';
 import { entrySpan } from './tables/walk.ts';
 import { rssCounter } from './tables/zap.ts';
 
@@ -151,6 +165,7 @@ class Tally {
   #walkTable(owner: number, table: number, base: number, found: Found): void {
     const { m } = this;
     const level = tableLevel(m, table);
+    assert(frameRecord(m, m.words[table + T_PFN]) === table, "a table's frame");
     found.tables[level] = (found.tables[level] ?? 0) + 1;
     if (level === 0) {
       this.#walkLeaf(owner, table, base, found);
@@ -177,6 +192,9 @@ class Tally {
   #walkUniform(owner: number, table: number, base: number, found: Found): void {
     const { m } = this;
     assert(m.words[table + T_COUNT] === m.entryCount, 'a uniform table has all children');
+    const tablesBlock = blockOf(m, uniformTablesPfn(m, table));
+    assert(blockExtent(m, tablesBlock) === EXTENT_TABLES, "a uniform table's children");
+    assert(m.words[tablesBlock + L.B_MAPPING] === table, "the way back from a table's children");
     found.tables[0] = (found.tables[0] ?? 0) + m.entryCount;
     if (uniformKind(m, table) !== UNIFORM_RUN) {
       found.empty += m.entryCount;
@@ -199,7 +217,6 @@ class Tally {
     }
     assert(count === m.words[table + T_COUNT], `entries: ${count} found`);
     if (count === 0) found.empty += 1;
-    assert(m.words[table + T_PFN] > 0, "a table's frame");
   }
 
   #addEntry(owner: number, page: number, flags: number, word: number, found: Found): void {
@@ -289,18 +306,23 @@ function checkAreas(m: Machine, mm: number): void {
 function checkFrames(m: Machine, tally: Tally): void {
   const w = m.words;
   const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0 };
-  const freeByZone: number[] = [];
+  const freeByZone: number[] = new Array(m.zoneCount).fill(0);
+  const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
+  for (let pfn = 0; pfn < m.blockCount * L.BLOCK_FRAMES; ) {
+    const block = blockOf(m, pfn);
+    const zone = blockZone(m, block);
+    const [free, reserved] = [found.free, found.reserved];
+    const frames = countBlock(m, pfn, found);
+    pfn += frames;
+    if (zone === NO_ZONE) continue;
+    if (blockMigrateType(m, block) !== MIGRATE_ISOLATE) freeByZone[zone]! += found.free - free;
+    onlineByZone[zone]! += frames - (found.reserved - reserved);
+  }
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);
-    const before = found.free;
-    for (let pfn = w[z + L.Z_START]; pfn < w[z + L.Z_START] + w[z + L.Z_FRAMES]; ) {
-      pfn += countBlock(m, pfn, found);
-    }
-    freeByZone.push(found.free - before);
-    assert(
-      freeByZone[zone] === w[z + L.Z_FREE],
-      `free frames of zone ${zone}: ${freeByZone[zone]}`,
-    );
+    const free = freeByZone[zone];
+    assert(free === w[z + L.Z_FREE], `free frames of zone ${zone}: ${free}`);
+    assert(onlineByZone[zone] === w[z + L.Z_MANAGED], `frames of zone ${zone}`);
   }
   assert(
     found.tables === tally.tableFrames,
@@ -343,6 +365,10 @@ function countBlock(m: Machine, pfn: number, found: FrameCounts): number {
   }
   const extent = blockExtent(m, block);
   const chunk = m.words[block + L.B_CHUNK];
+  if (extent === EXTENT_OFFLINE || extent === EXTENT_ABSENT) {
+    assert(blockZone(m, block) === NO_ZONE && chunk === 0, `pageblock at ${pfn} is not online`);
+    return L.BLOCK_FRAMES;
+  }
   if (pfn < RESERVED_FRAMES) found.reserved += L.BLOCK_FRAMES;
   else if (extent === EXTENT_TABLES) found.tables += L.BLOCK_FRAMES;
   else if (extent === EXTENT_ANON) found.anon += L.BLOCK_FRAMES;

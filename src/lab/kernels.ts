@@ -4,6 +4,8 @@ import {
   LINUX_6_18,
   type Machine,
   type Mechanism,
+  movableIndexes,
+  movableTables,
   pteRef,
   type Rules,
 } from '../engine/index.ts';
@@ -31,7 +33,7 @@ export const BASES: readonly BaseInfo[] = [
   },
 ];
 
-export const MECHANISMS: readonly Mechanism[] = [pteRef];
+export const MECHANISMS: readonly Mechanism[] = [pteRef, movableTables, movableIndexes];
 
 /** What the main job compares. */
 export const MAIN_KERNELS: readonly string[] = ['linux-6.1', 'linux-6.18', 'linux-6.18+pte-ref'];

@@ -4,7 +4,7 @@ import { buddyAlloc, buddyAllocContiguous, buddyFreeBlock } from './buddy.ts';
 import { blockOf } from './frame-record.ts';
 import { blockZone, MIGRATE_MOVABLE, setBlockExtent } from './pageblock.ts';
 import { PCP_TOPS, pcpAt, pcpCount, refillPcp } from './pcp.ts';
-import { zoneAt } from './zones.ts';
+import { isMovableZone, zoneAt } from './zones.ts';
 
 /**
  * What the rest of the engine asks for: one frame, or a whole pageblock. Zones are tried from the
@@ -42,6 +42,7 @@ function allocFrameSlow(m: Machine, type: number): number {
 function popFromZones(m: Machine, type: number, mark: number): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    if (type !== MIGRATE_MOVABLE && isMovableZone(m, zone)) continue;
     const pcp = pcpAt(m, zone);
     const at = pcp + PCP_TOPS + type;
     const floor = mark < 0 ? w[zoneAt(m, zone) + L.Z_MIN] >> 1 : w[zoneAt(m, zone) + mark];
@@ -52,12 +53,16 @@ function popFromZones(m: Machine, type: number, mark: number): number {
   return 0;
 }
 
-/** A whole pageblock as one extent (EXTENT_*), without frame records; its first frame, or 0. */
-export function allocExtent(m: Machine, extent: number): number {
+/**
+ * A whole pageblock as one extent (EXTENT_*), without frame records; its first frame, or 0. `type`
+ * says whether a Movable zone may give it.
+ */
+export function allocExtent(m: Machine, extent: number, type: number = MIGRATE_MOVABLE): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
     const z = zoneAt(m, zone);
     if (w[z + L.Z_FREE] - L.BLOCK_FRAMES < w[z + L.Z_LOW]) continue;
+    if (type !== MIGRATE_MOVABLE && isMovableZone(m, zone)) continue;
     if (m.isShared) m.lock(z + L.Z_LOCK);
     const pfn = buddyAlloc(m, z, L.BLOCK_SHIFT, MIGRATE_MOVABLE);
     if (m.isShared) m.unlock(z + L.Z_LOCK);

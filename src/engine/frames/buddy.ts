@@ -13,8 +13,10 @@ import {
   attachChunk,
   blockFreeOrder,
   blockMigrateType,
+  blockZone,
   detachChunk,
   EXTENT_NONE,
+  MIGRATE_ISOLATE,
   MIGRATE_MOVABLE,
   MIGRATE_RECLAIMABLE,
   MIGRATE_UNMOVABLE,
@@ -40,7 +42,8 @@ function listHead(zone: number, order: number, type: number): number {
   return zone + L.Z_LISTS + order * L.MIGRATE_TYPES + type;
 }
 
-function addFree(m: Machine, zone: number, pfn: number, order: number, type: number): void {
+/** Puts a block on its free list; the zone's count of free frames is the caller's. */
+export function addFree(m: Machine, zone: number, pfn: number, order: number, type: number): void {
   const w = m.words;
   if (order >= L.BLOCK_SHIFT) setBlockFreeOrder(m, blockOf(m, pfn), order);
   else w[frameRecord(m, pfn) + F_STATE] = TYPE_FREE | (order << 4);
@@ -54,7 +57,14 @@ function addFree(m: Machine, zone: number, pfn: number, order: number, type: num
   w[zone + L.Z_COUNTS + order] += 1;
 }
 
-function removeFree(m: Machine, zone: number, pfn: number, order: number, type: number): void {
+/** Takes a block off its free list; the zone's count of free frames is the caller's. */
+export function removeFree(
+  m: Machine,
+  zone: number,
+  pfn: number,
+  order: number,
+  type: number,
+): void {
   const w = m.words;
   const links = linksOf(m, pfn, order);
   const next = w[links];
@@ -84,8 +94,9 @@ function isFreeHead(m: Machine, zone: number, pfn: number, order: number): boole
  */
 export function buddyFree(m: Machine, zone: number, pfn: number, order: number): void {
   const w = m.words;
-  w[zone + L.Z_FREE] += 1 << order;
   const type = blockMigrateType(m, blockOf(m, pfn));
+  // Isolated frames are free for nobody, so no watermark counts them (account_freepages).
+  if (type !== MIGRATE_ISOLATE) w[zone + L.Z_FREE] += 1 << order;
   let at = pfn;
   let o = order;
   while (o < L.MAX_ORDER) {
@@ -261,7 +272,7 @@ export function buddyAllocContiguous(m: Machine, zone: number, blocks: number): 
   for (let pass = 0; pass < 2; pass++) {
     let pfn = Math.ceil((pass === 0 ? firstTry : start) / frames) * frames;
     for (; pfn + frames <= end; pfn += frames) {
-      if (!isRangeFree(m, pfn, frames)) continue;
+      if (!isRangeFree(m, zone, pfn, frames)) continue;
       takeRange(m, zone, pfn, frames);
       w[zone + L.Z_HAND] = pfn + frames;
       return pfn;
@@ -270,10 +281,13 @@ export function buddyAllocContiguous(m: Machine, zone: number, blocks: number): 
   return 0;
 }
 
-function isRangeFree(m: Machine, pfn: number, frames: number): boolean {
+function isRangeFree(m: Machine, zone: number, pfn: number, frames: number): boolean {
+  const number = (zone - m.zonesAt) / L.ZONE_WORDS;
   for (let p = pfn; p < pfn + frames; ) {
-    const order = blockFreeOrder(m, blockOf(m, p));
-    if (order === 0) return false;
+    const block = blockOf(m, p);
+    const order = blockFreeOrder(m, block);
+    if (order === 0 || blockZone(m, block) !== number) return false;
+    if (blockMigrateType(m, block) === MIGRATE_ISOLATE) return false;
     p += 1 << order;
   }
   return true;

@@ -20,21 +20,34 @@ import {
  *   bits 0-3  migrate type
  *   bits 4-7  order (9 or 10) if the block heads a free block of that order, else 0
  *   bits 8-11 extent: all 512 frames are one thing, without records of their own
- *   bits 12-15 zone
+ *   bits 12-15 zone, 15 for memory that is not online
+ *   bit  16   compaction found nothing here lately (PB_migrate_skip)
+ *   bits 20-23 migrate type from before the block was isolated
  */
 export const MIGRATE_UNMOVABLE = 0;
 export const MIGRATE_MOVABLE = 1;
 export const MIGRATE_RECLAIMABLE = 2;
+/** Free frames of the block are given to nobody: it is about to go offline. */
+export const MIGRATE_ISOLATE = 3;
 
 export const EXTENT_NONE = 0;
 export const EXTENT_ANON = 1;
 export const EXTENT_OBJECT = 2;
 /** 512 page-table pages of a uniform table (tables/uniform.ts). */
 export const EXTENT_TABLES = 3;
+/** Memory that is there but not in use (a memory block that is offline). */
+export const EXTENT_OFFLINE = 4;
+/** No memory is there: room for hot-plug. */
+export const EXTENT_ABSENT = 5;
+
+/** Zone of a pageblock that is in none. */
+export const NO_ZONE = 15;
 
 const ORDER_SHIFT = 4;
 const EXTENT_SHIFT = 8;
 const ZONE_SHIFT = 12;
+const SKIP_BIT = 1 << 16;
+const OLD_TYPE_SHIFT = 20;
 
 export function blockMigrateType(m: Machine, block: number): number {
   return m.words[block + L.B_STATE] & 15;
@@ -67,7 +80,37 @@ export function blockZone(m: Machine, block: number): number {
 }
 
 export function setBlockZone(m: Machine, block: number, zone: number): void {
-  m.words[block + L.B_STATE] |= zone << ZONE_SHIFT;
+  const w = m.words;
+  w[block + L.B_STATE] = (w[block + L.B_STATE] & ~(15 << ZONE_SHIFT)) | (zone << ZONE_SHIFT);
+}
+
+/** True if the block's memory is online. */
+export function isBlockOnline(m: Machine, block: number): boolean {
+  return blockExtent(m, block) < EXTENT_OFFLINE;
+}
+
+/** Compaction's mark: the block's last scan found nothing to move, or nothing free. */
+export function isBlockSkipped(m: Machine, block: number): boolean {
+  return (m.words[block + L.B_STATE] & SKIP_BIT) !== 0;
+}
+
+export function setBlockSkipped(m: Machine, block: number, isSkipped: boolean): void {
+  const w = m.words;
+  if (isSkipped) w[block + L.B_STATE] |= SKIP_BIT;
+  else w[block + L.B_STATE] &= ~SKIP_BIT;
+}
+
+/** MIGRATE_ISOLATE as the block's type, or the type from before that again. */
+export function setBlockIsolated(m: Machine, block: number, isIsolated: boolean): void {
+  const w = m.words;
+  const type = blockMigrateType(m, block);
+  if (isIsolated) {
+    const state = w[block + L.B_STATE] & ~(15 << OLD_TYPE_SHIFT);
+    w[block + L.B_STATE] = state | (type << OLD_TYPE_SHIFT);
+    setBlockMigrateType(m, block, MIGRATE_ISOLATE);
+  } else if (type === MIGRATE_ISOLATE) {
+    setBlockMigrateType(m, block, (w[block + L.B_STATE] >> OLD_TYPE_SHIFT) & 15);
+  }
 }
 
 /** Gives the block records for its frames, all of type "tail". */

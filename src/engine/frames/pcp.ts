@@ -18,10 +18,14 @@ import { zoneAt } from './zones.ts';
  */
 export const PCP_HIGH = 0;
 export const PCP_HIGH_MAX = 1;
-/** Word offset behind the last frame of each list, and of its first: one a migrate type. */
+/**
+ * Word offset behind the last frame of each list, and of its first: one a migrate type. Nobody
+ * allocates from the list of MIGRATE_ISOLATE: frames that are freed while their block goes offline
+ * wait there for `drainAllPcp`, so that freeing needs no test.
+ */
 export const PCP_TOPS = 2;
-export const PCP_BASES = 5;
-const TYPES = 3;
+export const PCP_BASES = 6;
+const TYPES = L.MIGRATE_TYPES;
 const BATCH = 63;
 const HIGH_LIMIT = 65536;
 
@@ -33,17 +37,34 @@ export function pcpAt(m: Machine, zone: number): number {
 export function formatPcp(m: Machine, cpu: number, cpus: number): void {
   const w = m.words;
   for (let zone = 0; zone < m.zoneCount; zone++) {
-    const z = zoneAt(m, zone);
     const pcp = L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
-    const most = Math.floor(w[z + L.Z_FREE] / cpus / 8);
-    const low = Math.max(4 * BATCH, Math.floor(w[z + L.Z_LOW] / cpus));
-    w[pcp + PCP_HIGH_MAX] = Math.min(HIGH_LIMIT, Math.max(low, most));
-    w[pcp + PCP_HIGH] = Math.min(low, w[pcp + PCP_HIGH_MAX]);
+    // Room for what the lists may hold once all memory that the zone can have is there.
+    const most = highMax(m, zone, cpus, w[zoneAt(m, zone) + L.Z_FRAMES]);
     for (let type = 0; type < TYPES; type++) {
-      const array = arenaAlloc(m, classFor(w[pcp + PCP_HIGH_MAX] + 2 * BATCH));
+      const array = arenaAlloc(m, classFor(most + 2 * BATCH));
       w[pcp + PCP_BASES + type] = array + 1;
       w[pcp + PCP_TOPS + type] = array + 1;
     }
+  }
+  updatePcpHigh(m, cpu, cpus);
+}
+
+/** Most frames on a cpu's list, where the zone has that many frames. */
+function highMax(m: Machine, zone: number, cpus: number, frames: number): number {
+  return Math.min(HIGH_LIMIT, Math.max(lowShare(m, zone, cpus), Math.floor(frames / cpus / 8)));
+}
+
+function lowShare(m: Machine, zone: number, cpus: number): number {
+  return Math.max(4 * BATCH, Math.floor(m.words[zoneAt(m, zone) + L.Z_LOW] / cpus));
+}
+
+/** A cpu's limits by what the zones have now (zone_pcp_update, after hot-plug). */
+export function updatePcpHigh(m: Machine, cpu: number, cpus: number): void {
+  const w = m.words;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const pcp = L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
+    w[pcp + PCP_HIGH_MAX] = highMax(m, zone, cpus, w[zoneAt(m, zone) + L.Z_MANAGED]);
+    w[pcp + PCP_HIGH] = Math.min(lowShare(m, zone, cpus), w[pcp + PCP_HIGH_MAX]);
   }
 }
 

@@ -2,7 +2,15 @@ import * as L from '../layout.ts';
 import type { Machine, ZonePlan } from '../machine.ts';
 import { freeBlocks } from './buddy.ts';
 import { blockOf } from './frame-record.ts';
-import { MIGRATE_MOVABLE, setBlockMigrateType, setBlockZone } from './pageblock.ts';
+import {
+  EXTENT_ABSENT,
+  EXTENT_NONE,
+  MIGRATE_MOVABLE,
+  NO_ZONE,
+  setBlockExtent,
+  setBlockMigrateType,
+  setBlockZone,
+} from './pageblock.ts';
 import { formatPcp } from './pcp.ts';
 
 /** First frames of the machine that nobody gets: the modelled kernel's own image. Frame 0 is "none". */
@@ -13,28 +21,47 @@ export function zoneAt(m: Machine, zone: number): number {
   return m.zonesAt + zone * L.ZONE_WORDS;
 }
 
-/** `DMA32` or `Normal`. */
+export const ZONE_DMA32 = 0;
+export const ZONE_NORMAL = 1;
+/** Only what can be moved is allocated here, so its memory can be unplugged. */
+export const ZONE_MOVABLE = 2;
+
+/** `DMA32`, `Normal` or `Movable`. */
 export function zoneName(m: Machine, zone: number): string {
-  return m.words[zoneAt(m, zone) + L.Z_KIND] === 0 ? 'DMA32' : 'Normal';
+  return ['DMA32', 'Normal', 'Movable'][m.words[zoneAt(m, zone) + L.Z_KIND]] as string;
 }
 
-/** Lays out the zones, all memory free, every pageblock movable (as memmap_init_zone_range does). */
+export function isMovableZone(m: Machine, zone: number): boolean {
+  return m.words[zoneAt(m, zone) + L.Z_KIND] === ZONE_MOVABLE;
+}
+
+/**
+ * Lays out the zones, all memory of the start free, every pageblock movable (as
+ * memmap_init_zone_range does). What only hot-plug can add is absent.
+ */
 export function formatZones(m: Machine, plans: readonly ZonePlan[], cpus: number): void {
   const w = m.words;
+  for (let b = 0; b < m.blockCount; b++) {
+    const block = m.blocksAt + b * L.BLOCK_WORDS;
+    setBlockMigrateType(m, block, MIGRATE_MOVABLE);
+    setBlockExtent(m, block, EXTENT_ABSENT);
+    setBlockZone(m, block, NO_ZONE);
+  }
   for (const [zone, plan] of plans.entries()) {
     const z = zoneAt(m, zone);
     w[z + L.Z_START] = plan.start;
     w[z + L.Z_FRAMES] = plan.frames;
     w[z + L.Z_NODE] = plan.node;
     w[z + L.Z_KIND] = plan.kind;
-    const end = plan.start + plan.frames;
-    for (let pfn = plan.start; pfn < end; pfn += L.BLOCK_FRAMES) {
+    const end = plan.bootStart + plan.bootFrames;
+    for (let pfn = plan.bootStart; pfn < end; pfn += L.BLOCK_FRAMES) {
       const block = blockOf(m, pfn);
-      setBlockMigrateType(m, block, MIGRATE_MOVABLE);
+      setBlockExtent(m, block, EXTENT_NONE);
       setBlockZone(m, block, zone);
     }
-    const first = plan.start === 0 ? RESERVED_FRAMES : plan.start;
-    freeBlocks(m, z, first, end);
+    const first = plan.bootStart === 0 ? RESERVED_FRAMES : plan.bootStart;
+    if (first < end) freeBlocks(m, z, first, end);
+    w[z + L.Z_MANAGED] = w[z + L.Z_FREE];
   }
   setWatermarks(m);
   for (let cpu = 0; cpu < cpus; cpu++) formatPcp(m, cpu, cpus);
@@ -42,18 +69,23 @@ export function formatZones(m: Machine, plans: readonly ZonePlan[], cpus: number
 
 /**
  * min, low and high watermarks of each zone (mm/page_alloc.c: calculate_min_free_kbytes,
- * __setup_per_zone_wmarks, with watermark_scale_factor 10).
+ * __setup_per_zone_wmarks, with watermark_scale_factor 10). A Movable zone has no part in the
+ * memory that the kernel itself needs: its min is small, its gap as the others'.
  */
 export function setWatermarks(m: Machine): void {
   const w = m.words;
   let managed = 0;
-  for (let zone = 0; zone < m.zoneCount; zone++) managed += w[zoneAt(m, zone) + L.Z_FREE];
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    if (!isMovableZone(m, zone)) managed += w[zoneAt(m, zone) + L.Z_MANAGED];
+  }
   const minFreeKiB = Math.min(262144, Math.max(128, Math.floor(Math.sqrt(managed * 4 * 16))));
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);
-    const frames = w[z + L.Z_FREE];
-    const min = Math.floor(((minFreeKiB / 4) * frames) / managed);
-    const gap = Math.max(Math.floor(min / 4), Math.floor((frames * 10) / 10000));
+    const frames = w[z + L.Z_MANAGED];
+    const share = Math.floor(((minFreeKiB / 4) * frames) / managed);
+    const gap = Math.max(Math.floor(share / 4), Math.floor((frames * 10) / 10000));
+    const movableMin = frames === 0 ? 0 : Math.min(128, Math.max(32, Math.floor(frames / 1024)));
+    const min = isMovableZone(m, zone) ? movableMin : share;
     w[z + L.Z_MIN] = min;
     w[z + L.Z_LOW] = min + gap;
     w[z + L.Z_HIGH] = min + 2 * gap;

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts';
 import { arenaAllocZeroed, arenaFree, classFor } from '../arena.ts';
 import { allocFrame } from '../frames/alloc.ts';
 import {
@@ -11,7 +12,7 @@ import {
   TYPE_OBJECT,
 } from '../frames/frame-record.ts';
 import { ensureRecord } from '../frames/map-count.ts';
-import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { MIGRATE_MOVABLE, MIGRATE_UNMOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
 import { CPU_CLOCK, H_OBJECT_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -158,7 +159,9 @@ export function objectAddPage(
   leaf: number,
 ): number {
   const reclaims = m.reclaims;
-  const pfn = allocFrame(m, MIGRATE_MOVABLE);
+  // The vdso is the kernel's own: it never moves.
+  const isKernel = m.words[object + O_TYPE] === OBJECT_KERNEL;
+  const pfn = allocFrame(m, isKernel ? MIGRATE_UNMOVABLE : MIGRATE_MOVABLE);
   if (pfn === 0) return 0;
   let table = leaf;
   // Reclaim inside may have taken the table away.
@@ -180,6 +183,18 @@ export function objectAddPage(
   addEntry(m, object, table, index, ENTRY_PAGE, pfn);
   m.words[object + O_PAGES] += 1;
   return pfn;
+}
+
+/** The page of the object that the frame holds; its record knows the low 32 bits only. */
+export function objectPageOf(m: Machine, object: number, pfn: number, low: number): number {
+  for (let page = low; page < OBJECT_PAGES_MAX; page += 2 ** 32) {
+    const hi = Math.floor(page / m.loPages);
+    const lo = page - hi * m.loPages;
+    const leaf = findLeaf(m, object, hi, lo);
+    if (leaf === 0 || (entryFlags(m, leaf, lo & m.mask) & KIND_MASK) !== ENTRY_PAGE) continue;
+    if (entryWord(m, leaf, lo & m.mask) === pfn) return page;
+  }
+  assert(false, 'a frame that its object does not know');
 }
 
 /** Frees an unmapped frame that left its object's index. */

@@ -1,4 +1,3 @@
-import { assert } from '../../base/index.ts';
 import {
   F_INDEX,
   F_MAPCOUNT,
@@ -13,15 +12,15 @@ import {
 import { freeAnon } from '../frames/map-count.ts';
 import { freeToPcp } from '../frames/pcp.ts';
 import type { Machine } from '../machine.ts';
-import { isShmem, isShmemVma, O_PAGES, O_SWAPPED, OBJECT_PAGES_MAX } from '../objects/object.ts';
+import { isShmem, isShmemVma, O_PAGES, O_SWAPPED, objectPageOf } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { swapSlotAlloc, swapSlotFree, swapSlotGet, swapSlotUsers } from '../objects/swap.ts';
 import { C_SWAP, mmCounters } from '../space/mm.ts';
 import { VM_LOCKED } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
 import { tableLostEntries } from '../tables/emptied.ts';
-import { ENTRY_DIRTY, ENTRY_PAGE, ENTRY_SWAP, KIND_MASK } from '../tables/entry.ts';
-import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
+import { ENTRY_DIRTY, ENTRY_SWAP } from '../tables/entry.ts';
+import { changeEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
 import { T_COUNT } from '../tables/table.ts';
 import { findLeaf, freeTable } from '../tables/walk.ts';
 import { rssCounter } from '../tables/zap.ts';
@@ -78,18 +77,6 @@ function pageOutObject(m: Machine, pfn: number, rec: number, busyTable: number):
   w[object + O_PAGES] -= 1;
   freeToPcp(m, pfn, rec);
   return true;
-}
-
-/** The page of the object that the frame holds; its record knows the low 32 bits only. */
-function objectPageOf(m: Machine, object: number, pfn: number, low: number): number {
-  for (let page = low; page < OBJECT_PAGES_MAX; page += 2 ** 32) {
-    const hi = Math.floor(page / m.loPages);
-    const lo = page - hi * m.loPages;
-    const leaf = findLeaf(m, object, hi, lo);
-    if (leaf === 0 || (entryFlags(m, leaf, lo & m.mask) & KIND_MASK) !== ENTRY_PAGE) continue;
-    if (entryWord(m, leaf, lo & m.mask) === pfn) return page;
-  }
-  assert(false, 'a frame that its object does not know');
 }
 
 const walk = new RmapWalk();

@@ -1,4 +1,5 @@
 import {
+  blockOf,
   F_MAPPING,
   F_STAMP,
   F_STATE,
@@ -89,8 +90,10 @@ function shrinkList(m: Machine, queue: Queue, lru: number, want: number): number
     // Without a slot the rest of the queue could only be tried in vain: it waits.
     if (lru === LRU_SWAP_BACKED && !hasFreeSwap(m)) break;
     const pfn = queue.frames[queue.at++] as number;
+    // Its pageblock may be free as a whole by now, and then has no records.
+    if (m.words[blockOf(m, pfn) + B_CHUNK] === 0) continue;
     const rec = frameRecord(m, pfn);
-    if (rec < BLOCK_FRAMES || lruOf(m, rec) !== lru) continue;
+    if (lruOf(m, rec) !== lru) continue;
     if ((w[rec + F_STATE] & FRAME_ACTIVE) !== 0) continue;
     if (isReferenced(m, pfn, rec)) continue;
     if (pageOut(m, pfn, rec, 0)) freed++;

@@ -9,7 +9,6 @@ import {
 } from '../arena.ts';
 import { allocFrame } from '../frames/alloc.ts';
 import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
-import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
 import { CPU_DEFERRED, CPU_WORDS, H_CPUS, H_ZERO_CONTENTS, HEADER_WORDS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -18,6 +17,7 @@ import {
   OWNER_EMPTY_TABLES,
   OWNER_KIND,
   OWNER_MM,
+  OWNER_OBJECT,
   OWNER_ROOT,
   OWNER_ROOT_LEVEL,
   OWNER_TABLES,
@@ -102,7 +102,7 @@ export function flagsAt(m: Machine, contents: number): number {
 export function tableCreate(m: Machine, owner: number, level: number): number {
   const w = m.words;
   const isMm = w[owner + OWNER_KIND] === OWNER_MM;
-  const pfn = allocFrame(m, isMm ? MIGRATE_UNMOVABLE : MIGRATE_RECLAIMABLE);
+  const pfn = allocFrame(m, isMm ? m.tableMigrateType : m.indexMigrateType);
   if (pfn === 0) return 0;
   const table = frameRecord(m, pfn);
   formatTable(m, table, pfn, isMm ? TYPE_TABLE : TYPE_INDEX, level);
@@ -233,4 +233,22 @@ export function allocFew(m: Machine): number {
 /** The frame's type as the record says it: TYPE_TABLE, or TYPE_INDEX for an object's index. */
 export function tableType(m: Machine, table: number): number {
   return m.words[table + T_STATE] & TYPE_MASK;
+}
+
+/** True if `parent` is the owner whose root `table` is, and no table. */
+export function isOwner(m: Machine, parent: number, table: number): boolean {
+  const w = m.words;
+  const kind = w[parent + OWNER_KIND];
+  // A table's first word has its type, which no owner's kind is.
+  return (kind === OWNER_MM || kind === OWNER_OBJECT) && w[parent + OWNER_ROOT] === table;
+}
+
+/** Address space or object that a linked table belongs to. */
+export function ownerOfTable(m: Machine, table: number): number {
+  let at = table;
+  for (;;) {
+    const parent = m.words[at + T_PARENT];
+    if (isOwner(m, parent, at)) return parent;
+    at = parent;
+  }
 }

@@ -2,7 +2,7 @@ import { arenaAlloc, arenaFree } from '../arena.ts';
 import { allocExtent, freeExtent } from '../frames/alloc.ts';
 import { blockOf, FRAME_WORDS, TYPE_INDEX, TYPE_TABLE } from '../frames/frame-record.ts';
 import { attachChunk, EXTENT_NONE, EXTENT_TABLES, setBlockExtent } from '../frames/pageblock.ts';
-import { H_UNIFORM_CONTENTS, H_ZERO_CONTENTS } from '../layout.ts';
+import { B_MAPPING, H_UNIFORM_CONTENTS, H_ZERO_CONTENTS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import { runRule } from './leaf.ts';
@@ -47,6 +47,15 @@ const U_FLAGS = 3;
 export function uniformKind(m: Machine, table: number): number {
   return m.words[m.words[table + T_RULE] + U_KIND];
 }
+/** First frame of the children's own extent. */
+export function uniformTablesPfn(m: Machine, table: number): number {
+  return m.words[m.words[table + T_RULE] + U_TABLES_PFN];
+}
+/** The children's frames are another extent now. */
+export function setUniformTablesPfn(m: Machine, table: number, pfn: number): void {
+  m.words[m.words[table + T_RULE] + U_TABLES_PFN] = pfn;
+  m.words[blockOf(m, pfn) + B_MAPPING] = table;
+}
 export function uniformBase(m: Machine, table: number): number {
   return m.words[m.words[table + T_RULE] + U_BASE];
 }
@@ -67,14 +76,18 @@ export function makeUniform(
   flags: number,
 ): boolean {
   if (m.entryCount !== 512) return false;
-  const tablesPfn = allocExtent(m, EXTENT_TABLES);
-  if (tablesPfn === 0) return false;
   const w = m.words;
+  const isMm = w[owner + OWNER_KIND] === OWNER_MM;
+  const type = isMm ? m.tableMigrateType : m.indexMigrateType;
+  const tablesPfn = allocExtent(m, EXTENT_TABLES, type);
+  if (tablesPfn === 0) return false;
   const rule = arenaAlloc(m, RULE_CLASS);
   w[rule + U_KIND] = kind;
   w[rule + U_TABLES_PFN] = tablesPfn;
   w[rule + U_BASE] = base;
   w[rule + U_FLAGS] = flags;
+  // From the children's frames back to their table, for whoever wants to move them.
+  w[blockOf(m, tablesPfn) + B_MAPPING] = table;
   w[table + T_RULE] = rule;
   w[table + T_CONTENTS] = w[H_UNIFORM_CONTENTS];
   w[table + T_COUNT] = 512;
