@@ -4,6 +4,7 @@ import { benchFault } from './fault.ts';
 import { benchFork } from './fork.ts';
 import { whyNoKernel } from './kernel-range.ts';
 import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
+import { benchMultiFault } from './multi-fault.ts';
 import { benchReplay } from './replay.ts';
 import type { Row } from './row.ts';
 import { benchZap } from './zap.ts';
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'fault', run: benchFault, whyNoPeer: whyNoKernel },
   { name: 'zap', run: benchZap, whyNoPeer: whyNoKernel },
   { name: 'fork', run: benchFork, whyNoPeer: () => whyNoKernel() ?? whyNoPuppet() },
+  { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
 ];
 

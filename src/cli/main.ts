@@ -7,6 +7,7 @@ import { addDump } from './commands/dump.ts';
 import { addImport } from './commands/import.ts';
 import { addList } from './commands/list.ts';
 import { mainJob } from './commands/main-job.ts';
+import { addReproduce } from './commands/reproduce.ts';
 import { addRun } from './commands/run.ts';
 import { addValidate } from './commands/validate.ts';
 
@@ -32,6 +33,7 @@ addList(program);
 addImport(program);
 addDump(program);
 addValidate(program);
+addReproduce(program);
 addBench(program);
 
 // A reader that has seen enough (`pagelab dump … | head`) is no error.

@@ -1,3 +1,4 @@
+export * from './figures/index.ts';
 export * from './kernels.ts';
 export * from './machines.ts';
 export * from './replay/executor.ts';

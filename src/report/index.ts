@@ -5,4 +5,6 @@
 export { figuresOf, type KernelFigures, type Levels, referenceRun } from './figures.ts';
 export { headline, proofSentences } from './headline.ts';
 export { type HtmlOptions, htmlReport } from './html-report.ts';
+export { reproducedMarkdown } from './reproduced-markdown.ts';
+export { reproducedText } from './reproduced-terminal.ts';
 export { type TerminalOptions, terminalTable } from './terminal-table.ts';

@@ -18,6 +18,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   fault: ['write', 'random', 'read', 'areas', 'shared-1', 'shared-2', 'shared-2-one-space'],
   zap: ['whole', '2MiB', '4KiB'],
   fork: ['exit'],
+  'multi-fault': ['1', '8', '16'],
 };
 
 function assertWellFormed(row: Row): void {

@@ -65,7 +65,7 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   w[rec + F_STAMP] = w[m.cpuAt + CPU_CLOCK];
   w[contents + index] = pfn;
   m.bytes[flagByte] = WRITTEN_PAGE;
-  w[leaf + T_COUNT] += 1;
+  w[leaf + T_COUNT] += 1; // the count
   const counters = mm + m.countersAt;
   w[counters + C_FRESH] += 1;
   return FAULT_DONE;

@@ -224,7 +224,7 @@ function faultOnLeaf(
   if (isDense) {
     w[contents + index] = pfn;
     m.bytes[flagByte] = WRITTEN_PAGE;
-    w[leaf + T_COUNT] += 1;
+    w[leaf + T_COUNT] += 1; // the count
   } else {
     addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
   }

@@ -40,6 +40,8 @@ import {
  *
  * THE COUNT: T_COUNT is the number of entries that are not none, whatever the form. It changes at
  * no other place than tables/, under the table's lock, and is what pte-ref, Ingens and Morsels read.
+ * Lines that keep it on the paths of `multi-fault` end in "the count": bench/engine-build.ts takes them
+ * out to measure what they cost.
  */
 export const T_STATE = 0; // frame type, level << 4, form << 8
 export const T_COUNT = 1;

@@ -281,8 +281,12 @@ function zapDense(
   }
   w[mmCounters(m, mm) + C_ANON] -= anon;
   w[mmCounters(m, mm) + (shmem ? C_SHMEM : C_FILE)] -= ofObject;
-  const count = w[table + T_COUNT] - gone;
-  w[table + T_COUNT] = count;
+  countGone(m, mm, table, gone); // the count
+}
+
+function countGone(m: Machine, mm: number, table: number, gone: number): void {
+  const count = m.words[table + T_COUNT] - gone;
+  m.words[table + T_COUNT] = count;
   if (count === 0 && gone > 0) leafBecameEmpty(m, mm, table);
 }
 

@@ -1,0 +1,11 @@
+export type {
+  Figure,
+  FigureContext,
+  FigureRow,
+  MultiFaultMeasurement,
+  MultiFaultRow,
+  ReproduceDocument,
+  Spread,
+} from './figure.ts';
+export { FIGURES, findFigures } from './registry.ts';
+export { reproduce } from './reproduce.ts';

@@ -1,0 +1,25 @@
+import { InputError } from '../../base/index.ts';
+import type { Figure } from './figure.ts';
+import { PTE_REF_FIGURES } from './pte-ref.ts';
+import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
+
+/** All figures, in the order in which they are told. */
+export const FIGURES: readonly Figure[] = [...PTE_REF_FIGURES, ...TABLE_RECLAIM_FIGURES];
+
+/**
+ * Figures by id or by system (`pte-ref`), each once, in the order of the registry; all for an empty
+ * list. Throws InputError that names what there is.
+ */
+export function findFigures(names: readonly string[]): Figure[] {
+  if (names.length === 0) return [...FIGURES];
+  for (const name of names) {
+    if (FIGURES.some((figure) => isNamed(figure, name))) continue;
+    const known = FIGURES.map(({ id }) => id).join(', ');
+    throw new InputError(`there is no figure '${name}'; there are ${known}`);
+  }
+  return FIGURES.filter((figure) => names.some((name) => isNamed(figure, name)));
+}
+
+function isNamed({ id }: Figure, name: string): boolean {
+  return id === name || id.startsWith(`${name}.`);
+}
