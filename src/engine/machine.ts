@@ -104,6 +104,9 @@ export class Machine {
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;
 
+  /** Last-level tables that this thread freed for being empty, in any address space. */
+  tablesFreed = 0;
+
   /** Out-parameters of calls that find two things; valid until the next call. */
   foundFrame = 0;
   foundIndex = 0;

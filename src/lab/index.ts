@@ -2,6 +2,7 @@ export * from './figures/index.ts';
 export * from './kernels.ts';
 export * from './machines.ts';
 export * from './replay/executor.ts';
+export type { FreedByCause, FreedTables } from './replay/freed-tables.ts';
 export * from './replay/picture.ts';
 export * from './replay/replay.ts';
 export * from './replay/result.ts';

@@ -6,6 +6,7 @@ import { headline, proofSentences } from './headline.ts';
 import { meanBars } from './html/bars.ts';
 import { chartDrawer } from './html/chart.ts';
 import { curvesSection } from './html/curves.ts';
+import { freedSection } from './html/freed.ts';
 import { html, Markup, nothing } from './html/markup.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
 import { type KernelPicture, spaceSection } from './html/space-picture.ts';
@@ -44,6 +45,7 @@ ${meanBars(document.runs.map(figuresOf))}
 ${curvesSection(document, draw)}
 ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
+${freedSection(document)}
 ${differencesSection(document, run)}
 ${methodSection(document, options.machine ?? '')}
 ${options.footer === undefined ? nothing : html`<footer>${options.footer}</footer>`}`;

@@ -16,3 +16,4 @@ export { copyTrace, openTrace, writerFor } from './open.ts';
 export { copyEvent, resetEvent } from './record.ts';
 export { TextReader } from './text-reader.ts';
 export { type ByteSink, formatEvent, TextWriter } from './text-writer.ts';
+export { formatAdvice } from './words.ts';

@@ -64,6 +64,7 @@ export function smallRun(kernel: string, kept: number): RunResult {
     final: { ...COUNTERS, faults: 12_345, tablesFreed: 30 - kept, oomKills: 0, processes: {} },
     peak: { ...peak, emptyTables: kept, oomKills: 0 },
     series,
+    tablesFreedBy: { causes: [], calls: [], places: [] },
   };
 }
 

@@ -228,3 +228,23 @@ for (const name of ['redis-set-bgsave-flush', 'postgres-shared-buffers']) {
     assert.equal(page.querySelectorAll('.spaces svg').length, MAIN.length);
   });
 }
+
+test('what freed page tables: a line for each call, kernel beside kernel', async () => {
+  const document = recordedDocument('jemalloc-sparse', MAIN);
+  const page = parse(await htmlReport(document, []));
+  const section = [...page.querySelectorAll('section')].find(
+    (element) => element.querySelector('h2')?.textContent === 'What freed page tables',
+  );
+  assert.ok(section !== undefined);
+  const rows = [...section.querySelectorAll('.tall tbody tr')];
+  const lines = new Set(document.runs.flatMap((run) => run.tablesFreedBy.calls.map((c) => c.line)));
+  assert.equal(rows.length, lines.size);
+  const freed = (column: number): number =>
+    rows.reduce((sum, row) => sum + (Number(row.children[column].textContent) || 0), 0);
+  assert.deepEqual(
+    document.runs.map((_, at) => freed(4 + at)),
+    document.runs.map((run) => run.final.tablesFreed),
+  );
+  const words = section.querySelector('ul').textContent;
+  assert.match(words, /linux-6\.18\+pte-ref freed 63 tables/);
+});

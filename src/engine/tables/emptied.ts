@@ -15,6 +15,12 @@ export function isUnwantedWhenEmpty(m: Machine, owner: number, table: number): b
 export function tableLostEntries(m: Machine, owner: number, table: number): void {
   if (m.words[table + T_COUNT] === 0 && isUnwantedWhenEmpty(m, owner, table)) {
     freeTable(m, owner, table);
-    m.words[mmCounters(m, owner) + C_TABLES_FREED] += 1;
+    countFreedTables(m, owner, 1);
   }
+}
+
+/** Last-level tables went for being empty, by a rule or a mechanism. */
+export function countFreedTables(m: Machine, owner: number, tables: number): void {
+  m.words[mmCounters(m, owner) + C_TABLES_FREED] += tables;
+  m.tablesFreed += tables;
 }

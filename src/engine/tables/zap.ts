@@ -12,12 +12,11 @@ import {
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
-  C_TABLES_FREED,
   C_ZERO,
   mmCounters,
 } from '../space/mm.ts';
 import { raiseSequence } from '../space/mmap-lock.ts';
-import { isUnwantedWhenEmpty } from './emptied.ts';
+import { countFreedTables, isUnwantedWhenEmpty } from './emptied.ts';
 import {
   ENTRY_DIRTY,
   ENTRY_GUARD,
@@ -144,7 +143,7 @@ function leafWasEmptied(
   if (!byRule && !byHook) return;
   if (m.isShared && !isStillEmpty(m, mm, table)) return;
   freeTable(m, mm, table);
-  m.words[mmCounters(m, mm) + C_TABLES_FREED] += 1;
+  countFreedTables(m, mm, 1);
 }
 
 /** Between the zap and now a fault may have filled the table; from here on it will walk anew. */
@@ -171,7 +170,7 @@ function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: 
   const byHook = wasFull && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
   if (!byRule && !byHook) return;
   freeUniformChildren(m, mm, table);
-  w[counters + C_TABLES_FREED] += 512;
+  countFreedTables(m, mm, m.entryCount);
 }
 
 /** Which RSS counter a present page with these flags is in. */

@@ -3,6 +3,7 @@ import { type Counters, type MachineOptions, System } from '../../engine/index.t
 import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
+import { FreedTablesLog } from './freed-tables.ts';
 import { PeakTracker } from './peak.ts';
 import type { OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
 import { Series, totalsOf } from './series.ts';
@@ -45,6 +46,7 @@ class Replay {
   readonly #executor: Executor;
   readonly #truth = new TruthCheck();
   readonly #peak: PeakTracker;
+  readonly #freed: FreedTablesLog;
   /** Counters of processes that ended, as they were before. */
   readonly #ended = new Map<number, Counters>();
   readonly #series: Series;
@@ -62,6 +64,7 @@ class Replay {
     this.#kernel = kernel;
     this.#system = new System({ ...options.machine, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel);
+    this.#freed = new FreedTablesLog(this.#system.machine);
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
@@ -90,6 +93,7 @@ class Replay {
     } else {
       this.#stepCall(event);
     }
+    this.#freed.after(event);
     if (this.#events >= this.#series.nextDue) {
       this.#time(event);
       this.#point();
@@ -196,6 +200,7 @@ class Replay {
       final: { ...final, oomKills, processes },
       peak: { ...peak, oomKills },
       series: this.#series.points,
+      tablesFreedBy: this.#freed.result(),
     };
   }
 

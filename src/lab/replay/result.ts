@@ -1,5 +1,6 @@
 import type { Counters } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
+import type { FreedTables } from './freed-tables.ts';
 
 /** What one run says; the JSON of `pagelab run` (CONTRACT "JSON of run"). */
 export interface RunResult {
@@ -27,6 +28,8 @@ export interface RunResult {
   final: RunCounters & { processes: Record<string, ProcessCounters> };
   peak: RunCounters;
   series: SeriesPoint[];
+  /** What freed the tables of `final.tablesFreed`. */
+  tablesFreedBy: FreedTables;
 }
 
 /** Counters summed over processes, and what belongs to the machine. */

@@ -51,7 +51,7 @@ p.legend { max-width: none; } .legend { display: flex; flex-wrap: wrap; gap: 2px
 .u4 { fill: var(--u4); } .u5 { fill: var(--u5); }
 .e { fill: var(--warn); stroke: var(--warn-edge); }
 .n { fill: none; stroke: var(--soft); stroke-opacity: .55; stroke-dasharray: 2 2; }
-.scroll { overflow-x: auto; margin: 8px 0; }
+.scroll { overflow-x: auto; margin: 8px 0; } .tall { max-height: 420px; overflow-y: auto; }
 table { border-collapse: collapse; font-size: 12.5px; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: 6px; }
 th, td { padding: 4px 7px; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
