@@ -25,6 +25,12 @@ export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef } from './mechanisms/pte-ref/index.ts';
 export {
+  makeTableReclaim,
+  type TableReclaimOptions,
+  tableReclaim,
+  tableReclaimAged,
+} from './mechanisms/table-reclaim/index.ts';
+export {
   OBJECT_FILE,
   OBJECT_KERNEL,
   OBJECT_SHMEM,

@@ -46,6 +46,10 @@ export const H_FRAMES = 20;
 export const H_COMMITTED = 21;
 /** Frames of a memory block, the unit of hot-plug. */
 export const H_MEMORY_BLOCK = 24;
+/** State of stored tables (tables/stored.ts); 0 while no mechanism stores any. */
+export const H_STORED = 40;
+/** The root memory cgroup and head of the list of all (cgroup/); 0 while there is none. */
+export const H_CGROUPS = 41;
 /** Free lists of the arena, one word a size class. */
 export const H_ARENA_FREE = 64;
 export const HEADER_WORDS = 128;

@@ -62,11 +62,23 @@ export type MemoryShortHook = (m: Machine, frames: number) => number;
 /** Called after a table moved to another frame: its id was `from` and is `to` now. */
 export type TableMovedHook = (m: Machine, from: number, to: number) => void;
 
+/** Called when a table of a level above the last was made or is about to be freed. */
+export type UpperTableHook = (m: Machine, owner: number, table: number, level: number) => void;
+
+/**
+ * Called when page reclaim wants page tables of a cgroup (0: of all) to give their part; the frames
+ * that it freed.
+ */
+export type TablesShortHook = (m: Machine, frames: number, cgroup: number) => number;
+
 /** The named events at which mechanisms attach. Null where nothing listens. */
 export interface MachineEvents {
   tableMoved: TableMovedHook | null;
   tableEmptied: TableEmptiedHook | null;
   memoryShort: MemoryShortHook | null;
+  tablesShort: TablesShortHook | null;
+  upperTableMade: UpperTableHook | null;
+  upperTableGone: UpperTableHook | null;
 }
 
 export class Machine {
@@ -96,7 +108,16 @@ export class Machine {
   preferredPcp = 0;
   /** This thread's counters in an address space's record. */
   readonly countersAt: number;
-  readonly events: MachineEvents = { tableEmptied: null, tableMoved: null, memoryShort: null };
+  readonly events: MachineEvents = {
+    tableEmptied: null,
+    tableMoved: null,
+    memoryShort: null,
+    tablesShort: null,
+    upperTableMade: null,
+    upperTableGone: null,
+  };
+  /** Stored tables that reclaim has opened for the moment (tables/stored.ts). */
+  readonly opened: number[] = [];
   /** Migrate types of page tables and of objects' index tables; MIGRATE_MOVABLE: they can move. */
   tableMigrateType: number = MIGRATE_UNMOVABLE;
   indexMigrateType: number = MIGRATE_RECLAIMABLE;

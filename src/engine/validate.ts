@@ -1,4 +1,6 @@
 import { assert } from '../base/index.ts';
+import { cgroupOf } from './cgroup/cgroup.ts';
+import { isListed } from './cgroup/table-list.ts';
 import {
   blockOf,
   F_MAPCOUNT,
@@ -13,6 +15,7 @@ import {
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
+  TYPE_ZPOOL,
 } from './frames/frame-record.ts';
 import {
   blockExtent,
@@ -43,6 +46,8 @@ import {
   C_ZERO,
   MM_LOCK,
   MM_NEXT,
+  MM_STORED_BYTES,
+  MM_STORED_TABLES,
   MM_TOTAL_VM,
   MM_VMA_COUNT,
   MM_VMA_ENDS,
@@ -68,6 +73,13 @@ import {
   OWNER_TABLES,
 } from './tables/owner.ts';
 import {
+  markedTable,
+  poolFrames,
+  readStored,
+  STORED_COMPRESSED,
+  storedFacts,
+} from './tables/stored.ts';
+import {
   FORM_DENSE,
   FORM_UNIFORM,
   releaseDeferred,
@@ -79,6 +91,7 @@ import {
   tableIndex,
   tableLevel,
 } from './tables/table.ts';
+import { TableImage } from './tables/table-image.ts';
 import {
   UNIFORM_RUN,
   uniformBase,
@@ -101,6 +114,7 @@ export function validateMachine(m: Machine): void {
   for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) tally.addObject(o);
   tally.checkMappings();
   tally.checkSwap();
+  tally.checkPool();
   checkFrames(m, tally);
 }
 
@@ -113,6 +127,9 @@ class Tally {
   /** Frames of tables and of objects' pages. */
   tableFrames = 0;
   objectFrames = 0;
+  /** Stored tables in each frame of the pool. */
+  readonly poolObjects = new Map<number, number>();
+  readonly #image = new TableImage();
 
   constructor(m: Machine) {
     this.m = m;
@@ -130,6 +147,8 @@ class Tally {
     for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL, C_GUARD]) {
       expect(`counter ${counter}`, found.counters[counter] ?? 0, mmCounter(m, mm, counter));
     }
+    expect('stored tables', found.stored, m.words[mm + MM_STORED_TABLES]);
+    expect('bytes of stored tables', found.storedBytes, m.words[mm + MM_STORED_BYTES]);
   }
 
   addObject(object: number): void {
@@ -145,7 +164,14 @@ class Tally {
 
   #walk(owner: number): Found {
     const { m } = this;
-    const found: Found = { tables: [0, 0, 0, 0, 0], empty: 0, pages: 0, counters: {} };
+    const found: Found = {
+      tables: [0, 0, 0, 0, 0],
+      empty: 0,
+      pages: 0,
+      counters: {},
+      stored: 0,
+      storedBytes: 0,
+    };
     const root = m.words[owner + OWNER_ROOT];
     if (root !== 0) {
       assert(m.words[root + T_PARENT] === owner, "a root's owner");
@@ -171,6 +197,9 @@ class Tally {
       this.#walkLeaf(owner, table, base, found);
       return;
     }
+    if (level === 1 && m.words[L.H_STORED] !== 0 && m.words[owner + OWNER_KIND] === OWNER_MM) {
+      assert(isListed(m, cgroupOf(m, owner), table), "a table is on its cgroup's list");
+    }
     if (tableForm(m, table) === FORM_UNIFORM) {
       this.#walkUniform(owner, table, base, found);
       return;
@@ -178,9 +207,14 @@ class Tally {
     let children = 0;
     const span = entrySpan(m, level);
     for (let i = 0; tableForm(m, table) === FORM_DENSE && i < m.entryCount; i++) {
-      const child = m.words[m.words[table + T_CONTENTS] + i];
-      if (child === 0) continue;
+      const word = m.words[m.words[table + T_CONTENTS] + i];
+      if (word === 0) continue;
       children++;
+      const child = word > 0 ? word : markedTable(m, word);
+      if (child === 0) {
+        this.#walkStored(owner, table, i, -word, base + i * span, found);
+        continue;
+      }
       assert(m.words[child + T_PARENT] === table, "a table's parent");
       assert(tableIndex(m, child) === i, "a table's index");
       assert(tableLevel(m, child) === level - 1, "a table's level");
@@ -204,6 +238,46 @@ class Tally {
     for (let i = 0; i < m.loPages; i++) {
       this.#addEntry(owner, base + i, flags, uniformBase(m, table) + i, found);
     }
+  }
+
+  #walkStored(
+    owner: number,
+    parent: number,
+    index: number,
+    stored: number,
+    base: number,
+    found: Found,
+  ): void {
+    const { m } = this;
+    const facts = storedFacts(m, stored);
+    assert(facts.parent === parent && facts.index === index, "a stored table's place above");
+    readStored(m, stored, this.#image);
+    assert(this.#image.count === facts.count && facts.count > 0, "a stored table's entries");
+    for (let i = 0; i < facts.count; i++) {
+      const { index: at, flags, word } = this.#image;
+      this.#addEntry(owner, base + (at[i] as number), flags[i] as number, word[i] as number, found);
+    }
+    found.stored += 1;
+    found.storedBytes += facts.bytes;
+    if (facts.form === STORED_COMPRESSED) {
+      this.poolObjects.set(facts.place, (this.poolObjects.get(facts.place) ?? 0) + 1);
+      const units = m.words[frameRecord(m, facts.place) + F_STATE] >> 8;
+      assert(units === facts.units, "a stored table's room in its frame");
+    } else {
+      this.slotUsers.set(facts.place, (this.slotUsers.get(facts.place) ?? 0) + 1);
+    }
+  }
+
+  /** Each frame of the pool has as many objects as tables name it. */
+  checkPool(): void {
+    const { m } = this;
+    assert(m.opened.length === 0, 'a stored table is still open');
+    for (const [pfn, objects] of this.poolObjects) {
+      const rec = frameRecord(m, pfn);
+      assert((m.words[rec + F_STATE] & TYPE_MASK) === TYPE_ZPOOL, 'a frame of the pool');
+      assert(m.words[rec + F_MAPCOUNT] === objects, `objects in frame ${pfn}: ${objects} found`);
+    }
+    assert(this.poolObjects.size === poolFrames(m), `frames of the pool: ${this.poolObjects.size}`);
   }
 
   #walkLeaf(owner: number, table: number, base: number, found: Found): void {
@@ -279,6 +353,8 @@ class Tally {
 }
 
 interface Found {
+  stored: number;
+  storedBytes: number;
   tables: number[];
   empty: number;
   pages: number;
@@ -305,7 +381,7 @@ function checkAreas(m: Machine, mm: number): void {
 /** Every frame is free, on a cpu's list, a table, a page, or reserved. */
 function checkFrames(m: Machine, tally: Tally): void {
   const w = m.words;
-  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0 };
+  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0, pool: 0 };
   const freeByZone: number[] = new Array(m.zoneCount).fill(0);
   const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
   for (let pfn = 0; pfn < m.blockCount * L.BLOCK_FRAMES; ) {
@@ -332,6 +408,7 @@ function checkFrames(m: Machine, tally: Tally): void {
     found.objects === tally.objectFrames,
     `frames of objects: ${found.objects}, in indices ${tally.objectFrames}`,
   );
+  assert(found.pool === poolFrames(m), `frames of the pool: ${found.pool}, ${poolFrames(m)} kept`);
   let anonMapped = 0;
   for (const pfn of tally.maps.keys()) if (typeOf(m, pfn) === TYPE_ANON) anonMapped++;
   assert(found.anon === anonMapped, `anonymous frames: ${found.anon}, mapped ${anonMapped}`);
@@ -353,6 +430,7 @@ interface FrameCounts {
   objects: number;
   anon: number;
   reserved: number;
+  pool: number;
 }
 
 /** Counts the frames of a pageblock (or free block of two); returns how many those are. */
@@ -398,6 +476,9 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       return 1;
     case TYPE_OBJECT:
       found.objects += 1;
+      return 1;
+    case TYPE_ZPOOL:
+      found.pool += 1;
       return 1;
     case TYPE_KERNEL:
       found.reserved += 1;

@@ -8,6 +8,8 @@ import {
   movableTables,
   pteRef,
   type Rules,
+  tableReclaim,
+  tableReclaimAged,
 } from '../engine/index.ts';
 
 /** A kernel: a base, whose rules are data, and mechanisms on top. */
@@ -33,7 +35,13 @@ export const BASES: readonly BaseInfo[] = [
   },
 ];
 
-export const MECHANISMS: readonly Mechanism[] = [pteRef, movableTables, movableIndexes];
+export const MECHANISMS: readonly Mechanism[] = [
+  pteRef,
+  movableTables,
+  movableIndexes,
+  tableReclaim,
+  tableReclaimAged,
+];
 
 /** What the main job compares. */
 export const MAIN_KERNELS: readonly string[] = ['linux-6.1', 'linux-6.18', 'linux-6.18+pte-ref'];
@@ -85,6 +93,6 @@ export function parseKernels(names: readonly string[]): Kernel[] {
 }
 
 /** Puts a kernel's mechanisms onto a machine. */
-export function attachMechanisms(m: Machine, kernel: Kernel): void {
-  for (const mechanism of kernel.mechanisms) mechanism.attach(m);
+export function attachMechanisms(m: Machine, kernel: Kernel, seed = 1): void {
+  for (const mechanism of kernel.mechanisms) mechanism.attach(m, seed);
 }

@@ -214,7 +214,14 @@ class Pressure {
   }
 }
 
-for (const kernel of ['linux-6.18', 'linux-6.18+pte-ref']) {
+const KERNELS = [
+  'linux-6.18',
+  'linux-6.18+pte-ref',
+  'linux-6.18+table-reclaim',
+  'linux-6.18+pte-ref+table-reclaim-aged',
+];
+
+for (const kernel of KERNELS) {
   for (const [swapMiB, mayKill] of [
     [0, true],
     [64, true],

@@ -86,7 +86,8 @@ function takeWhole(
   const hi = Math.floor(page / m.loPages);
   const lo = page - hi * m.loPages;
   const present = findTable(m, mm, level, hi, lo);
-  if (present !== 0 && w[present + T_COUNT] !== 0) return false;
+  // Marked or stored: the page-by-page way brings it back.
+  if (present < 0 || (present !== 0 && w[present + T_COUNT] !== 0)) return false;
   const index = page - vmaStart(m, vma) + vmaPgoff(m, vma);
   let base = 0;
   if (object === 0) {

@@ -28,6 +28,8 @@ function allocFrameSlow(m: Machine, type: number): number {
   if (pfn !== 0) return pfn;
   if (m.events.memoryShort !== null) {
     m.reclaims++;
+    // Pages and tables that the caller looked up may be gone: it walks again.
+    m.forgetWalk();
     // Each round that frees something is worth another try; a round that frees nothing is the end.
     for (let round = 0; round < 16; round++) {
       if (m.events.memoryShort(m, 64) === 0) break;
@@ -37,6 +39,14 @@ function allocFrameSlow(m: Machine, type: number): number {
   }
   pfn = popFromZones(m, type, L.Z_MIN);
   return pfn !== 0 ? pfn : popFromZones(m, type, -1);
+}
+
+/**
+ * A frame for reclaim itself, which must not call reclaim again: down to half of the min watermark,
+ * as an allocation with PF_MEMALLOC. 0 if there is none.
+ */
+export function allocFrameInReclaim(m: Machine, type: number): number {
+  return popFromZones(m, type, -1);
 }
 
 function popFromZones(m: Machine, type: number, mark: number): number {

@@ -37,6 +37,8 @@ export const TYPE_OBJECT = 4;
 export const TYPE_TABLE = 5;
 export const TYPE_INDEX = 6;
 export const TYPE_KERNEL = 7;
+/** Holds compressed objects (reclaim/zpool.ts). */
+export const TYPE_ZPOOL = 8;
 
 // Flags of anonymous and object frames, in F_STATE.
 export const FRAME_ACTIVE = 1 << 8; // on the active list

@@ -10,5 +10,8 @@ export interface Mechanism {
   readonly title: string;
   /** Ids that cannot stand beside it, with the reason. */
   readonly excludes: Readonly<Record<string, string>>;
-  attach(m: Machine): void;
+  /** `seed`: for one that draws random numbers. */
+  attach(m: Machine, seed?: number): void;
+  /** What it counts of the whole machine, where it counts anything. */
+  counters?(m: Machine): Record<string, number>;
 }

@@ -10,6 +10,7 @@ import {
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
+  TYPE_ZPOOL,
 } from '../frames/frame-record.ts';
 import {
   blockExtent,
@@ -38,7 +39,7 @@ export type FrameUse =
   | 'object' // a page of a file or of shared memory
   | 'table' // a page table of an address space
   | 'index' // a table of an object's page index
-  | 'kernel' // the kernel's own: its image, the vdso
+  | 'kernel' // the kernel's own: its image, the vdso, compressed tables
   | 'absent'; // no memory, or a memory block that is offline
 
 /** What stands in a frame of [0, all pageblocks). */
@@ -58,6 +59,7 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     case TYPE_INDEX:
       return 'index';
     case TYPE_KERNEL:
+    case TYPE_ZPOOL:
       return 'kernel';
     default:
       return 'free'; // a free head, or a frame behind it

@@ -17,6 +17,7 @@ import { objectPageOf } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { swapCacheAdd } from '../objects/swap.ts';
 import { changeEntry, entryFlags } from '../tables/leaf.ts';
+import { closeOpened } from '../tables/stored.ts';
 import { findLeaf } from '../tables/walk.ts';
 
 const walk = new RmapWalk();
@@ -52,5 +53,6 @@ function remap(m: Machine, from: number, to: number, expected: number): void {
     changeEntry(m, walk.leaf, walk.index, entryFlags(m, walk.leaf, walk.index), to);
     found++;
   }
+  closeOpened(m);
   assert(found === expected, `frame ${from} is mapped ${expected} times, ${found} found`);
 }

@@ -10,7 +10,7 @@ import type { Machine } from '../machine.ts';
 import { low32, V_MM, V_OBJECT_NEXT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
 import { entryFlags, entryWord } from '../tables/leaf.ts';
-import { findLeaf } from '../tables/walk.ts';
+import { leafForReclaim } from '../tables/walk.ts';
 import { firstMapping, mappingVma, nextMapping } from './anon-vma.ts';
 import { O_VMAS } from './object.ts';
 
@@ -68,7 +68,7 @@ export class RmapWalk {
     this.mm = m.words[this.vma + V_MM];
     const hi = Math.floor(page / m.loPages);
     const lo = page - hi * m.loPages;
-    this.leaf = findLeaf(m, this.mm, hi, lo);
+    this.leaf = leafForReclaim(m, this.mm, hi, lo);
     if (this.leaf === 0) return false;
     this.index = lo & m.mask;
     return (

@@ -21,6 +21,7 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
+import { closeOpened } from '../tables/stored.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { pageOut } from './page-out.ts';
 
@@ -52,7 +53,9 @@ export function ageRange(
       if ((flags & ENTRY_ACCESSED) !== 0) changeEntry(m, table, i, flags & ~ENTRY_ACCESSED, pfn);
       m.words[rec + F_STATE] &= ~(FRAME_ACTIVE | FRAME_REFERENCED);
       m.words[rec + F_STAMP] = 0;
-      if (isPageOut) pageOut(m, pfn, rec, table);
+      if (!isPageOut) continue;
+      pageOut(m, pfn, rec, table);
+      closeOpened(m);
     }
     if (isPageOut) tableLostEntries(m, mm, table);
   }

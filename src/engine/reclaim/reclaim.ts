@@ -1,3 +1,4 @@
+import { freeFrameCount } from '../frames/alloc.ts';
 import {
   blockOf,
   F_MAPPING,
@@ -13,14 +14,27 @@ import {
   TYPE_OBJECT,
 } from '../frames/frame-record.ts';
 import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_OBJECT } from '../frames/pageblock.ts';
+import { drainAllPcp } from '../frames/pcp.ts';
 import { zoneAt } from '../frames/zones.ts';
-import { B_CHUNK, BLOCK_FRAMES, BLOCK_WORDS, CPU_CLOCK, Z_FREE, Z_HIGH } from '../layout.ts';
+import {
+  B_CHUNK,
+  BLOCK_FRAMES,
+  BLOCK_WORDS,
+  CPU_CLOCK,
+  H_FRAMES,
+  H_MM_LIST,
+  Z_FREE,
+  Z_HIGH,
+} from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { O_TYPE, OBJECT_SHMEM } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { hasFreeSwap } from '../objects/swap.ts';
+import { MM_NEXT } from '../space/mm.ts';
 import { ENTRY_ACCESSED } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
+import { OWNER_TABLES } from '../tables/owner.ts';
+import { closeOpened } from '../tables/stored.ts';
 import { pageOut } from './page-out.ts';
 
 /**
@@ -55,13 +69,17 @@ class Reclaimer {
    */
   readonly reclaim = (m: Machine, frames: number): number => {
     const want = Math.max(frames, framesToHighMark(m));
-    let freed = 0;
+    let freed = m.events.tablesShort === null ? 0 : shrinkTables(m, want);
     for (let round = 0; round < 3 && freed < frames; round++) {
       this.#turn = (this.#turn + SWAPPINESS) % 200;
       const first = this.#turn < SWAPPINESS ? LRU_SWAP_BACKED : LRU_FILE;
       freed += this.#shrink(m, first, want - freed);
       if (freed < want) freed += this.#shrink(m, 1 - first, want - freed);
     }
+    if (m.events.tablesShort === null) return freed;
+    closeOpened(m);
+    // What pages could not give, tables must.
+    if (freed < frames) freed += reclaimTables(m, frames - freed);
     return freed;
   };
 
@@ -72,7 +90,29 @@ class Reclaimer {
   }
 }
 
-function framesToHighMark(m: Machine): number {
+/**
+ * Page tables give in proportion to their part of the memory in use, as shrink_slab asks each cache
+ * for the part of it that was scanned of the pages.
+ */
+function shrinkTables(m: Machine, want: number): number {
+  let tables = 0;
+  for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
+    tables += m.words[mm + OWNER_TABLES];
+  }
+  const used = m.words[H_FRAMES] - freeFrameCount(m);
+  const part = Math.ceil((want * tables) / Math.max(1, used));
+  return part === 0 ? 0 : reclaimTables(m, part);
+}
+
+/** Frees come to lists of the unmovable kind: they are drained, so that pages can have them. */
+function reclaimTables(m: Machine, frames: number): number {
+  const freed = m.events.tablesShort?.(m, frames, 0) ?? 0;
+  if (freed > 0) drainAllPcp(m);
+  return freed;
+}
+
+/** Frames that all zones lack up to their high watermarks. */
+export function framesToHighMark(m: Machine): number {
   let missing = 0;
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);

@@ -3,7 +3,15 @@ import { anonVmaFork } from '../objects/anon-vma.ts';
 import { isShmemVma, linkObjectVma } from '../objects/object.ts';
 import { copyTables } from '../tables/copy.ts';
 import { exitMm } from './exit.ts';
-import { MM_BRK, MM_MMAP_BASE, MM_START_BRK, mmCreate, mmDouble, setMmDouble } from './mm.ts';
+import {
+  MM_BRK,
+  MM_CGROUP,
+  MM_MMAP_BASE,
+  MM_START_BRK,
+  mmCreate,
+  mmDouble,
+  setMmDouble,
+} from './mm.ts';
 import {
   VM_DONTCOPY,
   VM_LOCKED_MASK,
@@ -30,6 +38,7 @@ import {
 export function forkMm(m: Machine, parent: number, pid: number): number {
   const child = mmCreate(m, pid);
   if (child === 0) return 0;
+  m.words[child + MM_CGROUP] = m.words[parent + MM_CGROUP];
   for (const field of [MM_START_BRK, MM_BRK, MM_MMAP_BASE]) {
     setMmDouble(m, child, field, mmDouble(m, parent, field));
   }

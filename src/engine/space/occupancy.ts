@@ -1,6 +1,7 @@
 import type { Machine } from '../machine.ts';
 import { ENTRY_GUARD, ENTRY_NONE, ENTRY_SWAP, isPresent, KIND_MASK } from '../tables/entry.ts';
 import { entryFlags } from '../tables/leaf.ts';
+import { isOpened } from '../tables/stored.ts';
 import { FORM_RUN, T_COUNT, tableForm } from '../tables/table.ts';
 import { UNIFORM_RUN, uniformKind } from '../tables/uniform.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
@@ -28,7 +29,8 @@ export function occupancyOf(m: Machine, mm: number, start: number, end: number):
       else found.emptyTables += m.entryCount;
       continue;
     }
-    found.tables += 1;
+    // A stored table has entries, but is no table.
+    if (!isOpened(m, table)) found.tables += 1;
     if (m.words[table + T_COUNT] === 0) {
       found.emptyTables += 1;
       continue;

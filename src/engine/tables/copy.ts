@@ -45,7 +45,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { ensureTable, entrySpan, isUniform } from './walk.ts';
+import { closeLeaf, ensureTable, entrySpan, isUniform, openChild } from './walk.ts';
 import { rssCounter } from './zap.ts';
 
 /**
@@ -101,9 +101,13 @@ function copyBelow(
       }
       continue;
     }
+    // The child's table may have cost the parent's: reclaim stores tables.
+    const source = openChild(m, table, i);
+    if (source === 0) continue;
     const low = Math.max(0, start - from);
     const high = Math.min(m.entryCount, end - from);
-    copyLeaf(m, child, below, copy, low, high, isCow, shmem);
+    copyLeaf(m, child, source, copy, low, high, isCow, shmem);
+    closeLeaf(m, parent, source);
   }
   return true;
 }

@@ -1,5 +1,6 @@
 import type { Machine } from '../machine.ts';
 import { C_TABLES_FREED, mmCounters } from '../space/mm.ts';
+import { isOpened } from './stored.ts';
 import { T_COUNT } from './table.ts';
 import { freeTable } from './walk.ts';
 
@@ -13,7 +14,8 @@ export function isUnwantedWhenEmpty(m: Machine, owner: number, table: number): b
 
 /** After entries of a last-level table went: frees it if none is left and a mechanism says so. */
 export function tableLostEntries(m: Machine, owner: number, table: number): void {
-  if (m.words[table + T_COUNT] === 0 && isUnwantedWhenEmpty(m, owner, table)) {
+  if (m.words[table + T_COUNT] !== 0 || isOpened(m, table)) return;
+  if (isUnwantedWhenEmpty(m, owner, table)) {
     freeTable(m, owner, table);
     countFreedTables(m, owner, 1);
   }

@@ -1,6 +1,7 @@
 import { assert } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
 import { OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
+import { markedTable } from './stored.ts';
 import { T_CONTENTS, T_COUNT, tableLevel } from './table.ts';
 import { freeUniformChildren } from './uniform.ts';
 import { entrySpan, freeTable, isUniform } from './walk.ts';
@@ -46,9 +47,14 @@ function freeBelow(
   const first = Math.max(0, Math.floor((start - base) / span));
   const last = Math.min(m.entryCount - 1, Math.floor((end - 1 - base) / span));
   for (let i = first; i <= last; i++) {
-    const child = w[w[table + T_CONTENTS] + i];
-    if (child <= 0) continue;
+    const word = w[w[table + T_CONTENTS] + i];
+    const child = word >= 0 ? word : markedTable(m, word);
     const from = base + i * span;
+    if (child === 0) {
+      // The zap has emptied and so dropped what was stored here, unless other areas use it.
+      assert(word === 0 || from < floor || from + span > ceiling, 'a stored table holds entries');
+      continue;
+    }
     if (level > 1) freeBelow(m, owner, child, level - 1, from, start, end, floor, ceiling);
     if (from < floor || from + span > ceiling) continue;
     assert(w[child + T_COUNT] === 0, 'a table to be freed holds entries');

@@ -58,6 +58,8 @@ function adoptChildren(m: Machine, table: number): void {
   const contents = w[table + T_CONTENTS];
   const flags = flagsAt(m, contents);
   for (let i = 0; i < m.entryCount; i++) {
-    if ((m.bytes[flags + i] & KIND_MASK) === ENTRY_TABLE) w[w[contents + i] + T_PARENT] = table;
+    if ((m.bytes[flags + i] & KIND_MASK) !== ENTRY_TABLE) continue;
+    // Negative for marked and stored tables, whose record has the same word (stored.ts).
+    w[Math.abs(w[contents + i]) + T_PARENT] = table;
   }
 }

@@ -2,8 +2,9 @@ import type { Machine } from '../machine.ts';
 import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
+import { closeStored, isOpened, markedTable, moveStored } from './stored.ts';
 import { linkTable, T_CONTENTS, unlinkTable } from './table.ts';
-import { ensureTable, findTable, levelIndex } from './walk.ts';
+import { ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
 
 /**
  * Moves the entries of [from, from + pages) to `to` (move_page_tables): whole tables where both
@@ -79,14 +80,17 @@ function moveWhole(
 
 /** Moves a piece that lies in one slot on both sides. */
 function moveSlot(m: Machine, mm: number, at: number, target: number, pages: number): boolean {
-  const source = tableAt(m, mm, 0, at);
-  if (source === 0) return true;
+  if (tableAt(m, mm, 0, at) === 0) return true;
   if (pages === m.entryCount) {
     if (ensure(m, mm, 1, target) === 0) return false;
-    if (moveWhole(m, mm, source, 1, target)) return true;
+    if (moveLeaf(m, mm, at, target)) return true;
   }
   const table = ensure(m, mm, 0, target);
   if (table === 0) return false;
+  // Looked up only now: reclaim inside may have stored or freed the source.
+  const source = openLeaf(m, mm, Math.floor(at / m.loPages), at % m.loPages);
+  if (source === 0) return true;
+  const isStored = isOpened(m, source);
   const low = at % m.entryCount;
   const shift = (target % m.entryCount) - low;
   for (let i = low; i < low + pages; i++) {
@@ -99,5 +103,20 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   tableLostEntries(m, mm, source);
   // An empty source table has given the destination an empty one.
   if (table !== source) tableLostEntries(m, mm, table);
+  if (isStored) closeStored(m, mm, source);
+  return true;
+}
+
+/** moveWhole for the last level, where the source may be stored. */
+function moveLeaf(m: Machine, mm: number, at: number, target: number): boolean {
+  const w = m.words;
+  const word = tableAt(m, mm, 0, at);
+  const table = word >= 0 ? word : markedTable(m, word);
+  if (table !== 0) return moveWhole(m, mm, table, 1, target);
+  if (word === 0) return true;
+  const to = tableAt(m, mm, 1, target);
+  const index = (target % m.loPages) >> m.bits;
+  if (w[w[to + T_CONTENTS] + index] !== 0) return false;
+  moveStored(m, tableAt(m, mm, 1, at), (at % m.loPages) >> m.bits, to, index);
   return true;
 }

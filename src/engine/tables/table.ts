@@ -67,6 +67,9 @@ export const FORM_RUN = 3 << FORM_SHIFT;
 export const FORM_DENSE = 4 << FORM_SHIFT;
 export const FORM_UNIFORM = 5 << FORM_SHIFT;
 
+/** Being reclaimed: nobody else may pick it (mechanisms/table-reclaim). */
+export const TABLE_FROZEN = 1 << 11;
+
 export const FEW_MAX = 8;
 export const FEW_CLASS = CLASS_16;
 export const RULE_CLASS = CLASS_8;
@@ -109,6 +112,7 @@ export function tableCreate(m: Machine, owner: number, level: number): number {
   const table = frameRecord(m, pfn);
   formatTable(m, table, pfn, isMm ? TYPE_TABLE : TYPE_INDEX, level);
   countTables(m, owner, level, 1);
+  if (level > 0) m.events.upperTableMade?.(m, owner, table, level);
   return table;
 }
 
@@ -146,6 +150,7 @@ export function countEmptyTables(m: Machine, owner: number, change: number): voi
 /** Frees an unlinked table that has no entries: its frame and what is left of its contents. */
 export function tableDestroy(m: Machine, owner: number, table: number): void {
   const level = tableLevel(m, table);
+  if (level > 0) m.events.upperTableGone?.(m, owner, table, level);
   dropContents(m, table);
   countTables(m, owner, level, -1);
   m.forgetWalk();

@@ -1,6 +1,14 @@
 import type { Machine } from '../machine.ts';
 import { OWNER_KIND, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
 import {
+  closeStored,
+  isOpened,
+  markedTable,
+  openForReclaim,
+  openStored,
+  restoreTable,
+} from './stored.ts';
+import {
   FORM_MASK,
   FORM_UNIFORM,
   linkTable,
@@ -41,6 +49,12 @@ export function entrySpan(m: Machine, level: number): number {
  * result can be changed.
  */
 export function findLeaf(m: Machine, owner: number, hi: number, lo: number): number {
+  const leaf = leafWord(m, owner, hi, lo);
+  return leaf >= 0 ? leaf : bringLeaf(m, owner, hi, lo);
+}
+
+/** The entry that names the last-level table of a page, whatever it is (stored.ts). */
+export function leafWord(m: Machine, owner: number, hi: number, lo: number): number {
   const w = m.words;
   let table = w[owner + OWNER_ROOT];
   if (table === 0) return 0;
@@ -61,12 +75,50 @@ export function findLeaf(m: Machine, owner: number, hi: number, lo: number): num
     if (table === 0) return 0;
     level = 1;
   }
-  if (level === 0) return table;
-  const slot = lo >> m.bits;
-  const leaf = w[w[table + T_CONTENTS] + slot];
-  if (leaf >= 0) return leaf;
-  breakUniform(m, owner, table);
-  return w[w[table + T_CONTENTS] + slot];
+  return level === 0 ? table : w[w[table + T_CONTENTS] + (lo >> m.bits)];
+}
+
+/** Makes a table of what is uniform, marked or stored; 0 when memory is out. */
+function bringLeaf(m: Machine, owner: number, hi: number, lo: number): number {
+  const parent = findTable(m, owner, 1, hi, lo);
+  if (isUniform(m, parent)) breakUniform(m, owner, parent);
+  const index = lo >> m.bits;
+  const word = m.words[m.words[parent + T_CONTENTS] + index];
+  return word >= 0 ? word : restoreTable(m, owner, parent, index);
+}
+
+/**
+ * As `findLeaf` for a walk that is no access of the program's and needs no frame: a stored table is
+ * opened, and must be closed by `closeLeaf`; a marked one keeps its mark.
+ */
+export function openLeaf(m: Machine, owner: number, hi: number, lo: number): number {
+  const word = leafWord(m, owner, hi, lo);
+  if (word >= 0) return word;
+  const parent = findTable(m, owner, 1, hi, lo);
+  if (isUniform(m, parent)) breakUniform(m, owner, parent);
+  return openChild(m, parent, lo >> m.bits);
+}
+
+/** As `openLeaf`, but what it opens stays open until `closeOpened`. */
+export function leafForReclaim(m: Machine, owner: number, hi: number, lo: number): number {
+  const word = leafWord(m, owner, hi, lo);
+  if (word >= 0) return word;
+  const parent = findTable(m, owner, 1, hi, lo);
+  const index = lo >> m.bits;
+  if (!isUniform(m, parent) && markedTable(m, word) === 0) return openForReclaim(m, parent, index);
+  return openLeaf(m, owner, hi, lo);
+}
+
+/** The table below an entry of a table of level 1 that is not uniform: 0, a table, or an opened one. */
+export function openChild(m: Machine, parent: number, index: number): number {
+  const word = m.words[m.words[parent + T_CONTENTS] + index];
+  if (word >= 0) return word;
+  const marked = markedTable(m, word);
+  return marked !== 0 ? marked : openStored(m, parent, index);
+}
+
+export function closeLeaf(m: Machine, owner: number, table: number): void {
+  if (table !== 0 && isOpened(m, table)) closeStored(m, owner, table);
 }
 
 /** An address space's root spans everything; an object's index may be lower. */
@@ -77,7 +129,10 @@ function isWithinRoot(m: Machine, rootLevel: number, hi: number, lo: number): bo
   return rootLevel === 2 ? hi <= m.mask : hi >> (2 * m.bits) === 0;
 }
 
-/** The table of `level` that holds the page, without making or breaking any; 0 if none. */
+/**
+ * The table of `level` that holds the page, without making any; 0 if none. For level 0 the result is
+ * negative if the table is marked or stored (stored.ts).
+ */
 export function findTable(
   m: Machine,
   owner: number,
@@ -120,10 +175,10 @@ export function ensureTable(
     }
     const index = levelIndex(m, at, hi, lo);
     let child = w[w[table + T_CONTENTS] + index];
-    if (child === 0) {
-      child = m.isShared
-        ? createChildLocked(m, owner, table, index, at - 1)
-        : createChild(m, owner, table, index, at - 1);
+    if (child <= 0) {
+      if (child < 0) child = restoreTable(m, owner, table, index);
+      else if (m.isShared) child = createChildLocked(m, owner, table, index, at - 1);
+      else child = createChild(m, owner, table, index, at - 1);
       if (child === 0) return 0;
     }
     table = child;
@@ -222,7 +277,8 @@ export function tableCount(m: Machine, table: number): number {
  * leaves the part of the range that lies in it in `start` and `end` (pages).
  *
  * A uniform table that the range covers whole is given as itself (level 1, the part is its whole
- * span); one that it covers in part is written out.
+ * span); one that it covers in part is written out. A stored table is opened, and closed by the
+ * next call: go through to the end.
  */
 export class LeafCursor {
   start = 0;
@@ -230,6 +286,7 @@ export class LeafCursor {
   #at = 0;
   #limit = 0;
   #owner = 0;
+  #opened = 0;
 
   begin(owner: number, start: number, end: number): void {
     this.#owner = owner;
@@ -240,6 +297,7 @@ export class LeafCursor {
   next(m: Machine): number {
     const w = m.words;
     const span = m.entryCount;
+    if (this.#opened !== 0) this.#close(m);
     while (this.#at < this.#limit) {
       const hi = Math.floor(this.#at / m.loPages);
       const lo = this.#at - hi * m.loPages;
@@ -258,7 +316,8 @@ export class LeafCursor {
           }
           breakUniform(m, this.#owner, table);
         }
-        table = w[w[table + T_CONTENTS] + levelIndex(m, level, hi, lo)];
+        const child = w[w[table + T_CONTENTS] + levelIndex(m, level, hi, lo)];
+        table = child >= 0 ? child : this.#open(m, table, levelIndex(m, level, hi, lo));
         level--;
       }
       // The entry looked at last, at `level + 1`, spans this many pages.
@@ -271,6 +330,17 @@ export class LeafCursor {
       return table;
     }
     return 0;
+  }
+
+  #open(m: Machine, parent: number, index: number): number {
+    const table = openChild(m, parent, index);
+    if (isOpened(m, table)) this.#opened = table;
+    return table;
+  }
+
+  #close(m: Machine): void {
+    closeStored(m, this.#owner, this.#opened);
+    this.#opened = 0;
   }
 }
 

@@ -37,6 +37,7 @@ import {
   runHigh,
   runLow,
 } from './leaf.ts';
+import { closeStored, isOpened } from './stored.ts';
 import {
   FORM_DENSE,
   FORM_EMPTY,
@@ -57,7 +58,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { findLeaf, freeTable, isLeaf, LeafCursor } from './walk.ts';
+import { freeTable, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -119,8 +120,10 @@ function zapInSlot(
   const lo = start - hi * m.loPages;
   const isLastWalk =
     !m.isShared && m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits;
-  const table = isLastWalk ? m.walkLeaf : findLeaf(m, mm, hi, lo);
-  if (table === 0) return;
+  const word = isLastWalk ? m.walkLeaf : leafWord(m, mm, hi, lo);
+  if (word === 0) return;
+  const table = word > 0 ? word : openLeaf(m, mm, hi, lo);
+  const isStored = word < 0 && isOpened(m, table);
   const from = lo & m.mask;
   if (m.isShared) m.lock(table + T_LOCK);
   const before = m.words[table + T_COUNT];
@@ -128,6 +131,7 @@ function zapInSlot(
   const isEmpty = m.words[table + T_COUNT] === 0;
   if (m.isShared) m.unlock(table + T_LOCK);
   if (isEmpty) leafWasEmptied(m, mm, table, false, before > 0, how);
+  if (isStored) closeStored(m, mm, table);
 }
 
 function leafWasEmptied(
@@ -138,6 +142,8 @@ function leafWasEmptied(
   isNew: boolean,
   how: number,
 ): void {
+  // A stored table that lost its entries goes when it is closed.
+  if (isOpened(m, table)) return;
   const byRule = isWhole && (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
   const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
   if (!byRule && !byHook) return;

@@ -5,7 +5,7 @@ import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
 import { PeakTracker } from './peak.ts';
-import type { OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
+import type { MechanismCounters, OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
 import { Series, totalsOf } from './series.ts';
 import { TruthCheck } from './truth.ts';
 
@@ -63,7 +63,7 @@ class Replay {
     this.#options = options;
     this.#kernel = kernel;
     this.#system = new System({ ...options.machine, rules: kernel.rules });
-    attachMechanisms(this.#system.machine, kernel);
+    attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#freed = new FreedTablesLog(this.#system.machine);
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
@@ -197,11 +197,20 @@ class Replay {
       eventsPerSecond: elapsedMs > 0 ? Math.round((this.#events / elapsedMs) * 1000) : 0,
       outcomes: { compared: this.#compared, equal: this.#equal, first: this.#differences },
       truth: this.#truth.truth,
-      final: { ...final, oomKills, processes },
+      final: { ...final, oomKills, processes, ...this.#mechanismCounters() },
       peak: { ...peak, oomKills },
       series: this.#series.points,
       tablesFreedBy: this.#freed.result(),
     };
+  }
+
+  /** Counters of the whole machine that the kernel's mechanisms keep, each under its id. */
+  #mechanismCounters(): MechanismCounters {
+    const all: MechanismCounters = {};
+    for (const { id, counters } of this.#kernel.mechanisms) {
+      if (counters !== undefined) Object.assign(all, { [id]: counters(this.#system.machine) });
+    }
+    return all;
   }
 
   #finalCounters(): { final: Counters; processes: Record<string, ProcessCounters> } {

@@ -25,11 +25,17 @@ export interface RunResult {
     exactAtStamp: number;
     fields: Partial<Record<keyof Sample, FieldTruth>>;
   };
-  final: RunCounters & { processes: Record<string, ProcessCounters> };
+  final: RunCounters & { processes: Record<string, ProcessCounters> } & MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];
   /** What freed the tables of `final.tablesFreed`. */
   tablesFreedBy: FreedTables;
+}
+
+/** What mechanisms count of the whole machine, under their ids; absent where they are not attached. */
+export interface MechanismCounters {
+  'table-reclaim'?: Record<string, number>;
+  'table-reclaim-aged'?: Record<string, number>;
 }
 
 /** Counters summed over processes, and what belongs to the machine. */

@@ -1,0 +1,26 @@
+import { cgroupOf } from '../../cgroup/cgroup.ts';
+import { joinList, leaveList, relist } from '../../cgroup/table-list.ts';
+import type { Machine } from '../../machine.ts';
+import { OWNER_KIND, OWNER_OBJECT } from '../../tables/owner.ts';
+import { ownerOfTable, tableLevel } from '../../tables/table.ts';
+
+/** Keeps the cgroups' lists: tables of level 1 of address spaces and guests, not of page indexes. */
+export function listTable(m: Machine, owner: number, table: number, level: number): void {
+  if (level === 1 && m.words[owner + OWNER_KIND] !== OWNER_OBJECT) {
+    joinList(m, cgroupOf(m, owner), table);
+  }
+}
+
+export function unlistTable(m: Machine, owner: number, table: number, level: number): void {
+  if (level === 1 && m.words[owner + OWNER_KIND] !== OWNER_OBJECT) {
+    leaveList(m, cgroupOf(m, owner), table);
+  }
+}
+
+/** A table has another id now. */
+export function tableMoved(m: Machine, _from: number, to: number): void {
+  const owner = ownerOfTable(m, to);
+  if (tableLevel(m, to) === 1 && m.words[owner + OWNER_KIND] !== OWNER_OBJECT) {
+    relist(m, cgroupOf(m, owner), to);
+  }
+}
