@@ -1,4 +1,5 @@
 export { BufferFullError } from './arena.ts';
+export { cgroupLimit, cgroupUsage } from './cgroup/cgroup.ts';
 export * from './counters.ts';
 export {
   FAULT_DONE,

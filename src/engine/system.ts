@@ -1,21 +1,25 @@
 import { assert } from '../base/index.ts';
+import { CG_MAX_EVENTS, CG_OOM_KILLS, cgroupCreate, cgroupExcess } from './cgroup/cgroup.ts';
 import { type Counters, countersOf } from './counters.ts';
 import { FAULT_OOM } from './fault/fault-codes.ts';
 import { touchRange } from './fault/touch.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
 import { chooseVictim } from './reclaim/oom.ts';
-import { attachReclaim } from './reclaim/reclaim.ts';
+import { attachReclaim, Reclaimer } from './reclaim/reclaim.ts';
 import { brk, setStartBrk } from './space/brk.ts';
 import { exitMm } from './space/exit.ts';
 import { forkMm } from './space/fork.ts';
 import { madvise } from './space/madvise.ts';
 import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
-import { MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
+import { MM_CGROUP, MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
 import { mmap, munmap } from './space/mmap.ts';
 import { mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
 import { mprotect } from './space/mprotect.ts';
 import { mremap } from './space/mremap.ts';
+
+/** Pages that Linux charges ahead for a cpu (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h). */
+const CHARGE_BATCH = 64;
 
 /**
  * A machine with processes: what a program sees of the engine. Addresses and lengths are bytes;
@@ -24,6 +28,7 @@ import { mremap } from './space/mremap.ts';
 export class System {
   readonly machine: Machine;
   readonly #processes = new Map<number, Process>();
+  readonly #reclaimers = new Map<number, Reclaimer>();
   /** Processes that the OOM killer ended, in order. */
   readonly oomKilled: number[] = [];
 
@@ -33,10 +38,20 @@ export class System {
     attachReclaim(this.machine);
   }
 
-  /** A new process with an empty address space. */
-  spawn(pid: number): Process {
+  /** A memory cgroup that may use so many bytes (cgroup/cgroup.ts); its id, for `spawn`. */
+  createCgroup(limitBytes: number): number {
+    const limitPages = Math.floor(limitBytes / 4096);
+    assert(limitPages > 0, 'a limit of no page');
+    const cgroup = cgroupCreate(this.machine, limitPages);
+    this.#reclaimers.set(cgroup, new Reclaimer(cgroup));
+    return cgroup;
+  }
+
+  /** A new process with an empty address space, in a cgroup; 0 is the root. */
+  spawn(pid: number, cgroup = 0): Process {
     assert(!this.#processes.has(pid), `process ${pid} exists`);
     const mm = this.#orKill(() => mmCreate(this.machine, pid));
+    this.machine.words[mm + MM_CGROUP] = cgroup;
     const process = new Process(this, pid, mm);
     this.#processes.set(pid, process);
     return process;
@@ -62,13 +77,16 @@ export class System {
     if (mm === 0) return undefined;
     const child = new Process(this, childPid, mm);
     this.#processes.set(childPid, child);
+    if (m.words[mm + MM_CGROUP] !== 0) this.keepLimit(m.words[mm + MM_CGROUP]);
     return child;
   }
 
   /** execve(2): the process gets an empty address space. */
   exec(process: Process): void {
+    const cgroup = this.machine.words[process.mm + MM_CGROUP];
     exitMm(this.machine, process.mm);
     process.mm = this.#orKill(() => mmCreate(this.machine, process.pid));
+    this.machine.words[process.mm + MM_CGROUP] = cgroup;
   }
 
   exit(process: Process): void {
@@ -90,8 +108,8 @@ export class System {
    * Ends the process that the OOM killer would choose; false if there is none, or if it was
    * `current` (which then is gone).
    */
-  killForMemory(): Process | undefined {
-    const mm = chooseVictim(this.machine);
+  killForMemory(cgroup = 0): Process | undefined {
+    const mm = chooseVictim(this.machine, cgroup);
     let victim: Process | undefined;
     for (const process of this.#processes.values()) {
       if (process.mm !== mm) continue;
@@ -100,6 +118,21 @@ export class System {
       this.exit(process);
     }
     return victim;
+  }
+
+  /**
+   * Takes from a cgroup what it uses above its limit: by reclaim, else by the OOM killer inside it.
+   * Called at checkpoints (docs/table-reclaim.md, "Charging").
+   */
+  keepLimit(cgroup: number): void {
+    const m = this.machine;
+    for (let excess = cgroupExcess(m, cgroup); excess > 0; excess = cgroupExcess(m, cgroup)) {
+      m.words[cgroup + CG_MAX_EVENTS] += 1;
+      const reclaimer = this.#reclaimers.get(cgroup);
+      if (reclaimer !== undefined && reclaimer.reclaimCgroup(m, excess) > 0) continue;
+      if (this.killForMemory(cgroup) === undefined) return;
+      m.words[cgroup + CG_OOM_KILLS] += 1;
+    }
   }
 
   #orKill(create: () => number): number {
@@ -200,6 +233,32 @@ export class Process {
   touch(addr: number, isWrite: boolean, count = 1, strideBytes = 4096): number {
     const page = Math.floor(addr / 4096);
     const stride = strideBytes / 4096;
+    const cgroup = this.machine.words[this.mm + MM_CGROUP];
+    if (cgroup !== 0) return this.#touchCharged(cgroup, page, count, stride, isWrite);
+    return this.#touch(page, count, stride, isWrite);
+  }
+
+  /** In a cgroup: it is held to its limit after each batch. */
+  #touchCharged(
+    cgroup: number,
+    page: number,
+    count: number,
+    stride: number,
+    isWrite: boolean,
+  ): number {
+    let faults = 0;
+    for (let done = 0; done < count; done += CHARGE_BATCH) {
+      const batch = Math.min(CHARGE_BATCH, count - done);
+      const result = this.#touch(page + done * stride, batch, stride, isWrite);
+      if (result < 0) return result;
+      faults += result;
+      this.#system.keepLimit(cgroup);
+      if (!this.isAlive) return FAULT_OOM;
+    }
+    return faults;
+  }
+
+  #touch(page: number, count: number, stride: number, isWrite: boolean): number {
     for (;;) {
       const result = touchRange(this.machine, this.mm, page, count, stride, isWrite);
       if (result !== FAULT_OOM) return result;

@@ -46,7 +46,7 @@ import {
   C_ZERO,
   MM_LOCK,
   MM_NEXT,
-  MM_STORED_BYTES,
+  MM_POOL_BYTES,
   MM_STORED_TABLES,
   MM_TOTAL_VM,
   MM_VMA_COUNT,
@@ -148,7 +148,7 @@ class Tally {
       expect(`counter ${counter}`, found.counters[counter] ?? 0, mmCounter(m, mm, counter));
     }
     expect('stored tables', found.stored, m.words[mm + MM_STORED_TABLES]);
-    expect('bytes of stored tables', found.storedBytes, m.words[mm + MM_STORED_BYTES]);
+    expect('bytes of stored tables', found.poolBytes, m.words[mm + MM_POOL_BYTES]);
   }
 
   addObject(object: number): void {
@@ -170,7 +170,7 @@ class Tally {
       pages: 0,
       counters: {},
       stored: 0,
-      storedBytes: 0,
+      poolBytes: 0,
     };
     const root = m.words[owner + OWNER_ROOT];
     if (root !== 0) {
@@ -258,8 +258,8 @@ class Tally {
       this.#addEntry(owner, base + (at[i] as number), flags[i] as number, word[i] as number, found);
     }
     found.stored += 1;
-    found.storedBytes += facts.bytes;
     if (facts.form === STORED_COMPRESSED) {
+      found.poolBytes += facts.bytes;
       this.poolObjects.set(facts.place, (this.poolObjects.get(facts.place) ?? 0) + 1);
       const units = m.words[frameRecord(m, facts.place) + F_STATE] >> 8;
       assert(units === facts.units, "a stored table's room in its frame");
@@ -354,7 +354,7 @@ class Tally {
 
 interface Found {
   stored: number;
-  storedBytes: number;
+  poolBytes: number;
   tables: number[];
   empty: number;
   pages: number;

@@ -1,7 +1,7 @@
 import { arenaAllocZeroed, classFor } from '../arena.ts';
 import { H_CGROUPS, H_MM_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { C_ANON, MM_CGROUP, MM_NEXT, mmCounter } from '../space/mm.ts';
+import { C_ANON, MM_CGROUP, MM_NEXT, MM_POOL_BYTES, mmCounter } from '../space/mm.ts';
 import { OWNER_TABLES } from '../tables/owner.ts';
 
 /**
@@ -60,14 +60,25 @@ export function cgroupLimit(m: Machine, cgroup: number): number {
   return m.words[cgroup + CG_LIMIT];
 }
 
-/** What its processes are charged, in pages: anonymous pages and page tables. */
+/**
+ * What its processes are charged, in pages: anonymous pages, page tables of all levels, and what the
+ * pool holds of their stored tables. A page that fork shares counts for each.
+ */
 export function cgroupUsage(m: Machine, cgroup: number): number {
   const w = m.words;
   let pages = 0;
+  let poolBytes = 0;
   for (let mm = w[H_MM_LIST]; mm !== 0; mm = w[mm + MM_NEXT]) {
     if (cgroupOf(m, mm) !== cgroup) continue;
     pages += mmCounter(m, mm, C_ANON);
+    poolBytes += w[mm + MM_POOL_BYTES];
     for (let level = 0; level < m.geometry.levels; level++) pages += w[mm + OWNER_TABLES + level];
   }
-  return pages;
+  return pages + Math.ceil(poolBytes / 4096);
+}
+
+/** Pages above its limit; 0 or less: none. */
+export function cgroupExcess(m: Machine, cgroup: number): number {
+  const limit = cgroupLimit(m, cgroup);
+  return limit === 0 ? 0 : cgroupUsage(m, cgroup) - limit;
 }

@@ -66,10 +66,18 @@ export function faultOnObject(
     return copyObjectPage(m, mm, vma, object, page, hi, lo);
   }
   if (!isWrite) faultAround(m, mm, vma, hi, lo);
-  const pfn = objectGetPage(m, object, page);
+  let pfn = objectGetPage(m, object, page);
   if (pfn === 0) return FAULT_OOM;
-  const table = m.walkOwner === mm || m.isShared ? leaf : ensureTable(m, mm, 0, hi, lo);
-  if (table === 0) return FAULT_OOM;
+  let table = leaf;
+  while (m.walkOwner !== mm && !m.isShared) {
+    // Memory was short: the table may be gone. Making it anew may cost the page, which nobody maps.
+    const { reclaims } = m;
+    table = ensureTable(m, mm, 0, hi, lo);
+    if (table === 0) return FAULT_OOM;
+    if (m.reclaims === reclaims) break;
+    pfn = objectGetPage(m, object, page);
+    if (pfn === 0) return FAULT_OOM;
+  }
   if (entryFlags(m, table, index) !== ENTRY_NONE) return FAULT_DONE;
   mapObjectPage(m, mm, vma, object, table, index, pfn, isWrite);
   return FAULT_DONE;
@@ -158,8 +166,10 @@ function faultAround(m: Machine, mm: number, vma: number, hi: number, lo: number
   const found = from < to ? findCached(m, object, leaf, from, to, shift) : 0;
   if (found === 0) return;
   // A table comes with the first page that is found.
+  const { reclaims } = m;
   if (leaf === 0) leaf = ensureTable(m, mm, 0, hi, lo);
-  if (leaf === 0) return;
+  // Where memory is short the pages may have gone for it: they are not mapped yet.
+  if (leaf === 0 || m.reclaims !== reclaims) return;
   addPages(m, mm, leaf, from, to, frames, found, mappedFlags(m, vma, false));
   w[mmCounters(m, mm) + (isShmem(m, object) ? C_SHMEM : C_FILE)] += found;
 }

@@ -1,3 +1,4 @@
+import { cgroupOf, cgroupUsage } from '../cgroup/cgroup.ts';
 import { freeFrameCount } from '../frames/alloc.ts';
 import {
   blockOf,
@@ -27,10 +28,12 @@ import {
   Z_HIGH,
 } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { firstMapping, mappingVma } from '../objects/anon-vma.ts';
 import { O_TYPE, OBJECT_SHMEM } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { hasFreeSwap } from '../objects/swap.ts';
 import { MM_NEXT } from '../space/mm.ts';
+import { V_MM } from '../space/vma.ts';
 import { ENTRY_ACCESSED } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
 import { OWNER_TABLES } from '../tables/owner.ts';
@@ -59,9 +62,16 @@ export function attachReclaim(m: Machine): void {
   m.events.memoryShort = new Reclaimer().reclaim;
 }
 
-class Reclaimer {
+/** One LRU and where it stands: that of the machine, or of one memory cgroup. */
+export class Reclaimer {
   readonly #queues = [new Queue(), new Queue()] as const;
+  readonly #cgroup: number;
   #turn = 0;
+
+  /** `cgroup`: only what is charged to it; 0: everything. */
+  constructor(cgroup = 0) {
+    this.#cgroup = cgroup;
+  }
 
   /**
    * Frees memory up to the high watermark, as kswapd does, or as much as can be; how many frames.
@@ -79,15 +89,43 @@ class Reclaimer {
     if (m.events.tablesShort === null) return freed;
     closeOpened(m);
     // What pages could not give, tables must.
-    if (freed < frames) freed += reclaimTables(m, frames - freed);
+    if (freed < frames) freed += reclaimTables(m, frames - freed, 0);
     return freed;
   };
+
+  /**
+   * Takes memory from the cgroup until it uses so many pages less, as far as can be; how many (more
+   * than asked for, at times). Its tables give in proportion, then its anonymous pages, then tables
+   * what pages could not.
+   */
+  reclaimCgroup(m: Machine, pages: number): number {
+    const before = cgroupUsage(m, this.#cgroup);
+    const freed = (): number => before - cgroupUsage(m, this.#cgroup);
+    const tables = cgroupTables(m, this.#cgroup);
+    reclaimTables(m, Math.ceil((pages * tables) / Math.max(1, before)), this.#cgroup);
+    for (let round = 0; round < 3 && freed() < pages; round++) {
+      this.#shrink(m, LRU_SWAP_BACKED, pages - freed());
+    }
+    closeOpened(m);
+    if (freed() < pages) reclaimTables(m, pages - freed(), this.#cgroup);
+    m.forgetWalk();
+    return freed();
+  }
 
   #shrink(m: Machine, lru: number, want: number): number {
     const queue = this.#queues[lru as 0 | 1];
     if (lru === LRU_SWAP_BACKED && !hasFreeSwap(m)) return 0;
-    return shrinkList(m, queue, lru, want);
+    return shrinkList(m, queue, lru, want, this.#cgroup);
   }
+}
+
+/** Last-level tables of a cgroup; 0: of all. */
+function cgroupTables(m: Machine, cgroup: number): number {
+  let tables = 0;
+  for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
+    if (cgroup === 0 || cgroupOf(m, mm) === cgroup) tables += m.words[mm + OWNER_TABLES];
+  }
+  return tables;
 }
 
 /**
@@ -95,18 +133,15 @@ class Reclaimer {
  * for the part of it that was scanned of the pages.
  */
 function shrinkTables(m: Machine, want: number): number {
-  let tables = 0;
-  for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
-    tables += m.words[mm + OWNER_TABLES];
-  }
+  const tables = cgroupTables(m, 0);
   const used = m.words[H_FRAMES] - freeFrameCount(m);
   const part = Math.ceil((want * tables) / Math.max(1, used));
-  return part === 0 ? 0 : reclaimTables(m, part);
+  return part === 0 ? 0 : reclaimTables(m, part, 0);
 }
 
 /** Frees come to lists of the unmovable kind: they are drained, so that pages can have them. */
-function reclaimTables(m: Machine, frames: number): number {
-  const freed = m.events.tablesShort?.(m, frames, 0) ?? 0;
+function reclaimTables(m: Machine, frames: number, cgroup: number): number {
+  const freed = m.events.tablesShort?.(m, frames, cgroup) ?? 0;
   if (freed > 0) drainAllPcp(m);
   return freed;
 }
@@ -122,9 +157,9 @@ export function framesToHighMark(m: Machine): number {
 }
 
 /** shrink_inactive_list: works through the oldest frames until `want` are free. */
-function shrinkList(m: Machine, queue: Queue, lru: number, want: number): number {
+function shrinkList(m: Machine, queue: Queue, lru: number, want: number, cgroup: number): number {
   const w = m.words;
-  if (queue.at >= queue.frames.length) refill(m, queue, lru);
+  if (queue.at >= queue.frames.length) refill(m, queue, lru, cgroup);
   let freed = 0;
   while (freed < want && queue.at < queue.frames.length) {
     // Without a slot the rest of the queue could only be tried in vain: it waits.
@@ -133,7 +168,7 @@ function shrinkList(m: Machine, queue: Queue, lru: number, want: number): number
     // Its pageblock may be free as a whole by now, and then has no records.
     if (m.words[blockOf(m, pfn) + B_CHUNK] === 0) continue;
     const rec = frameRecord(m, pfn);
-    if (lruOf(m, rec) !== lru) continue;
+    if (lruOf(m, rec) !== lru || (cgroup !== 0 && !isCharged(m, rec, cgroup))) continue;
     if ((w[rec + F_STATE] & FRAME_ACTIVE) !== 0) continue;
     if (isReferenced(m, pfn, rec)) continue;
     if (pageOut(m, pfn, rec, 0)) freed++;
@@ -150,6 +185,14 @@ function lruOf(m: Machine, rec: number): number {
   if (type !== TYPE_OBJECT) return -1;
   const object = m.words[rec + F_MAPPING];
   return m.words[object + O_TYPE] === OBJECT_SHMEM ? LRU_SWAP_BACKED : LRU_FILE;
+}
+
+/** True for an anonymous page that the cgroup's processes map: the first that does is looked at. */
+function isCharged(m: Machine, rec: number, cgroup: number): boolean {
+  const { words } = m;
+  if ((words[rec + F_STATE] & TYPE_MASK) !== TYPE_ANON) return false;
+  const link = firstMapping(m, words[rec + F_MAPPING]);
+  return link !== 0 && cgroupOf(m, words[mappingVma(m, link) + V_MM]) === cgroup;
 }
 
 const walk = new RmapWalk();
@@ -184,10 +227,10 @@ function isReferenced(m: Machine, pfn: number, rec: number): boolean {
  * Makes the queue anew: the inactive frames by stamp. If fewer than a third of the list's frames
  * are inactive, the oldest active ones join them first (shrink_active_list).
  */
-function refill(m: Machine, queue: Queue, lru: number): void {
+function refill(m: Machine, queue: Queue, lru: number, cgroup: number): void {
   const inactive: number[] = [];
   const active: number[] = [];
-  collect(m, lru, inactive, active);
+  collect(m, lru, cgroup, inactive, active);
   if (inactive.length < active.length / 2) {
     sortByStamp(m, active);
     const move = Math.ceil((active.length - inactive.length) / 2);
@@ -204,7 +247,13 @@ function refill(m: Machine, queue: Queue, lru: number): void {
   queue.at = 0;
 }
 
-function collect(m: Machine, lru: number, inactive: number[], active: number[]): void {
+function collect(
+  m: Machine,
+  lru: number,
+  cgroup: number,
+  inactive: number[],
+  active: number[],
+): void {
   const w = m.words;
   for (let b = 0; b < m.blockCount; b++) {
     const block = m.blocksAt + b * BLOCK_WORDS;
@@ -215,6 +264,7 @@ function collect(m: Machine, lru: number, inactive: number[], active: number[]):
     for (let i = 0; i < BLOCK_FRAMES; i++) {
       const rec = chunk + i * FRAME_WORDS;
       if (lruOf(m, rec) !== lru) continue;
+      if (cgroup !== 0 && !isCharged(m, rec, cgroup)) continue;
       const isActive = (w[rec + F_STATE] & FRAME_ACTIVE) !== 0;
       (isActive ? active : inactive).push(b * BLOCK_FRAMES + i);
     }

@@ -29,9 +29,9 @@ export const MM_NEXT = 30;
 export const MM_PREV = 31;
 /** Its memory cgroup; 0 is the root. */
 export const MM_CGROUP = 32;
-/** Stored tables (tables/stored.ts): how many, their encoded bytes, and how many came back. */
+/** Stored tables (tables/stored.ts): how many, bytes of those in memory, and how many came back. */
 export const MM_STORED_TABLES = 33;
-export const MM_STORED_BYTES = 34;
+export const MM_POOL_BYTES = 34;
 export const MM_TABLE_REFAULTS = 35;
 /** From here one group of counters a cpu, each written by its own thread only; the value is the sum. */
 export const MM_COUNTERS = 40;

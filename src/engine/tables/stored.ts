@@ -19,7 +19,7 @@ import {
   zpoolFree,
   zpoolUnits,
 } from '../reclaim/zpool.ts';
-import { MM_STORED_BYTES, MM_STORED_TABLES, MM_TABLE_REFAULTS } from '../space/mm.ts';
+import { MM_POOL_BYTES, MM_STORED_TABLES, MM_TABLE_REFAULTS } from '../space/mm.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
   countEmptyTables,
@@ -415,10 +415,10 @@ function countForm(m: Machine, stored: number, change: number): void {
 }
 
 function countBytes(m: Machine, owner: number, stored: number, change: number): void {
-  m.words[owner + MM_STORED_BYTES] += change;
   countStored(m, K_BYTES, change);
-  const isCompressed = (m.words[stored + S_STATE] & TYPE_MASK) === STORED_COMPRESSED;
-  if (isCompressed) countStored(m, K_POOL_BYTES, change);
+  if ((m.words[stored + S_STATE] & TYPE_MASK) !== STORED_COMPRESSED) return;
+  m.words[owner + MM_POOL_BYTES] += change;
+  countStored(m, K_POOL_BYTES, change);
 }
 
 /** Room in the pool (a frame) or on the swap device (a slot); 0 if there is none. */
