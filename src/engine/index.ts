@@ -32,6 +32,12 @@ export {
   tableReclaimAged,
 } from './mechanisms/table-reclaim/index.ts';
 export {
+  TABLE_SCAN_DEFAULTS,
+  type TableScanOptions,
+  tableScan,
+  tableScanWith,
+} from './mechanisms/table-scan/index.ts';
+export {
   OBJECT_FILE,
   OBJECT_KERNEL,
   OBJECT_SHMEM,

@@ -71,6 +71,15 @@ export type UpperTableHook = (m: Machine, owner: number, table: number, level: n
  */
 export type TablesShortHook = (m: Machine, frames: number, cgroup: number) => number;
 
+/**
+ * Called by whoever knows the time (a replay) when a process is about to run on after a touch or a
+ * system call; `nowNs` is the modelled time.
+ */
+export type ReturnToUserHook = (m: Machine, mm: number, nowNs: number) => void;
+
+/** Called when the last user of an address space is gone; its id may be another's afterwards. */
+export type SpaceGoneHook = (m: Machine, mm: number) => void;
+
 /** The named events at which mechanisms attach. Null where nothing listens. */
 export interface MachineEvents {
   tableMoved: TableMovedHook | null;
@@ -79,6 +88,8 @@ export interface MachineEvents {
   tablesShort: TablesShortHook | null;
   upperTableMade: UpperTableHook | null;
   upperTableGone: UpperTableHook | null;
+  returnToUser: ReturnToUserHook | null;
+  spaceGone: SpaceGoneHook | null;
 }
 
 export class Machine {
@@ -115,6 +126,8 @@ export class Machine {
     tablesShort: null,
     upperTableMade: null,
     upperTableGone: null,
+    returnToUser: null,
+    spaceGone: null,
   };
   /** Stored tables that reclaim has opened for the moment (tables/stored.ts). */
   readonly opened: number[] = [];

@@ -10,6 +10,7 @@ import {
   type Rules,
   tableReclaim,
   tableReclaimAged,
+  tableScan,
 } from '../engine/index.ts';
 
 /** A kernel: a base, whose rules are data, and mechanisms on top. */
@@ -37,6 +38,7 @@ export const BASES: readonly BaseInfo[] = [
 
 export const MECHANISMS: readonly Mechanism[] = [
   pteRef,
+  tableScan,
   movableTables,
   movableIndexes,
   tableReclaim,

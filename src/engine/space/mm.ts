@@ -89,6 +89,7 @@ export function mmDestroy(m: Machine, mm: number): void {
   w[mm + OWNER_KIND] = 0;
   w[mm + OWNER_ROOT] = 0;
   m.forgetWalk();
+  m.events.spaceGone?.(m, mm);
   arenaFree(m, mmClass(m), mm);
 }
 

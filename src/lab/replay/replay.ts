@@ -4,6 +4,7 @@ import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
+import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
 import type { MechanismCounters, OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
 import { Series, totalsOf } from './series.ts';
@@ -47,6 +48,9 @@ class Replay {
   readonly #truth = new TruthCheck();
   readonly #peak: PeakTracker;
   readonly #freed: FreedTablesLog;
+  readonly #clock = new ModelledClock();
+  /** A mechanism wants to know when processes go on. */
+  readonly #isTimed: boolean;
   /** Counters of processes that ended, as they were before. */
   readonly #ended = new Map<number, Counters>();
   readonly #series: Series;
@@ -65,6 +69,7 @@ class Replay {
     this.#system = new System({ ...options.machine, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#freed = new FreedTablesLog(this.#system.machine);
+    this.#isTimed = this.#system.machine.events.returnToUser !== null;
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
@@ -94,6 +99,7 @@ class Replay {
       this.#stepCall(event);
     }
     this.#freed.after(event);
+    if (this.#isTimed) this.#returnToUser(event);
     if (this.#events >= this.#series.nextDue) {
       this.#time(event);
       this.#point();
@@ -105,6 +111,17 @@ class Replay {
     this.#isPieceSeen = false;
     const process = this.#system.process(pid);
     if (process !== undefined) this.#peak.look(process);
+  }
+
+  /** The process goes on running, if it still does: mechanisms that wait for that may act. */
+  #returnToUser(event: TraceEvent): void {
+    const nowNs = this.#clock.after(event);
+    if (event.op === Op.mark || event.op === Op.sample) return;
+    const process = this.#system.process(event.pid);
+    if (process === undefined) return;
+    const { machine } = this.#system;
+    machine.events.returnToUser?.(machine, process.mm, nowNs);
+    this.#freed.by('scan');
   }
 
   /** A sample's interval goes on, or is over before this event. */
