@@ -12,6 +12,12 @@ export {
 } from './fault/fault.ts';
 export { touchRange } from './fault/touch.ts';
 export { freeFrameCount } from './frames/alloc.ts';
+export {
+  externalFragmentation,
+  fragmentationIndex,
+  freeBlocksOf,
+  unusableIndex,
+} from './frames/fragmentation.ts';
 export * from './geometry.ts';
 export { type MemoryBlock, memoryBlock, memoryBlocks } from './hotplug/memory-block.ts';
 export {
@@ -37,6 +43,13 @@ export {
   tableScan,
   tableScanWith,
 } from './mechanisms/table-scan/index.ts';
+export {
+  type CompactResult,
+  compactMemory,
+  freeHugeBlocks,
+  tryToCompact,
+} from './migrate/compact.ts';
+export { type FrameUse, frameUse, isMovableUse, isUnmovableUse } from './migrate/frame-use.ts';
 export {
   OBJECT_FILE,
   OBJECT_KERNEL,

@@ -1,0 +1,141 @@
+import { assert } from '../../base/index.ts';
+import { fragmentationIndex, freeBlocksOf } from '../frames/fragmentation.ts';
+import { blockOf } from '../frames/frame-record.ts';
+import { setBlockSkipped } from '../frames/pageblock.ts';
+import { drainAllPcp } from '../frames/pcp.ts';
+import { zoneAt } from '../frames/zones.ts';
+import * as L from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import {
+  COMPACT_SUCCESS,
+  type CompactControl,
+  type CompactMode,
+  type CompactStatus,
+  compactZone,
+} from './compact-zone.ts';
+
+/**
+ * Compaction as it is asked for (mm/compaction.c): of all memory, as by writing to
+ * /proc/sys/vm/compact_memory, or until there is a free block of an order, as an allocation does.
+ * The scanners are in compact-zone.ts.
+ */
+export interface CompactResult {
+  /** Frames moved, by what stood in them. */
+  pagesMoved: number;
+  tablesMoved: number;
+  /** Frames that a scanner looked at (compact_migrate_scanned, compact_free_scanned). */
+  migrateScanned: number;
+  freeScanned: number;
+  /** Frames in use that could not be moved, as the migration scanner met them. */
+  tablesStuck: number;
+  otherStuck: number;
+  /** Free blocks of order 9 (2 MiB) before and after; a block of order 10 is two. */
+  hugeBefore: number;
+  hugeAfter: number;
+}
+
+const HUGE_ORDER = L.BLOCK_SHIFT;
+/** vm.extfrag_threshold: up to there a failure is put down to too little memory. */
+const EXTFRAG_THRESHOLD = 500;
+
+function newResult(m: Machine): CompactResult {
+  return {
+    pagesMoved: 0,
+    tablesMoved: 0,
+    migrateScanned: 0,
+    freeScanned: 0,
+    tablesStuck: 0,
+    otherStuck: 0,
+    hugeBefore: freeHugeBlocks(m),
+    hugeAfter: 0,
+  };
+}
+
+/** Free 2 MiB blocks of all zones. */
+export function freeHugeBlocks(m: Machine): number {
+  let blocks = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) blocks += freeBlocksOf(m, zone, HUGE_ORDER);
+  return blocks;
+}
+
+/** Compacts every zone from end to end (compact_nodes): all modes, no skip marks. */
+export function compactMemory(m: Machine): CompactResult {
+  assert(!m.isShared, 'compaction is for exclusive machines');
+  drainAllPcp(m);
+  const result = newResult(m);
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    if (m.words[zoneAt(m, zone) + L.Z_MANAGED] === 0) continue;
+    const control: CompactControl = {
+      order: -1,
+      mode: 'sync',
+      isWholeZone: true,
+      ignoresSkips: true,
+    };
+    compactZone(m, zone, control, result);
+  }
+  result.hugeAfter = freeHugeBlocks(m);
+  return result;
+}
+
+/** Why a zone is not compacted, or 'continue' (compaction_suit_allocation_order). */
+export type Suitability = 'continue' | 'success' | 'skipped';
+
+/**
+ * `success`: there is a block already. `skipped`: fewer free frames than the watermark and twice the
+ * order, or the lack of a block is a lack of memory (fragmentation index up to 500).
+ */
+export function compactionSuitable(m: Machine, zone: number, order: number): Suitability {
+  const z = zoneAt(m, zone);
+  const free = m.words[z + L.Z_FREE];
+  const isCostly = order > 3;
+  const mark = m.words[z + (isCostly ? L.Z_LOW : L.Z_MIN)];
+  if (freeBlocksOf(m, zone, order) > 0 && free - 2 ** order + 1 > mark) return 'success';
+  if (free <= mark + 2 * 2 ** order) return 'skipped';
+  if (!isCostly) return 'continue';
+  const index = fragmentationIndex(m, zone, order);
+  return index >= 0 && index <= EXTFRAG_THRESHOLD ? 'skipped' : 'continue';
+}
+
+/**
+ * Compacts until some zone has a free block of the order that a movable allocation could take
+ * (try_to_compact_pages). True if one has. Each call goes on where the last one stopped.
+ */
+export function tryToCompact(
+  m: Machine,
+  order: number,
+  mode: CompactMode,
+): { hasBlock: boolean; statuses: (CompactStatus | 'skipped')[]; result: CompactResult } {
+  assert(!m.isShared, 'compaction is for exclusive machines');
+  assert(order >= 1 && order <= HUGE_ORDER, `order ${order} not in 1..${HUGE_ORDER}`);
+  drainAllPcp(m);
+  const result = newResult(m);
+  const statuses: (CompactStatus | 'skipped')[] = [];
+  let hasBlock = false;
+  for (let zone = m.zoneCount - 1; zone >= 0 && !hasBlock; zone--) {
+    const suitability = compactionSuitable(m, zone, order);
+    if (suitability === 'skipped') {
+      statuses.push('skipped');
+      continue;
+    }
+    // No kswapd here that would do it when it goes to sleep.
+    if (m.words[zoneAt(m, zone) + L.Z_COMPACT_FLUSH] !== 0) resetIsolationSuitable(m, zone);
+    const control: CompactControl = { order, mode, isWholeZone: false, ignoresSkips: false };
+    const status =
+      suitability === 'success' ? COMPACT_SUCCESS : compactZone(m, zone, control, result);
+    statuses.push(status);
+    // The scanners may also have met just when the block was there.
+    hasBlock = compactionSuitable(m, zone, order) === 'success';
+  }
+  result.hugeAfter = freeHugeBlocks(m);
+  return { hasBlock, statuses, result };
+}
+
+/** Forgets a zone's skip marks and where its scanners stopped (__reset_isolation_suitable). */
+export function resetIsolationSuitable(m: Machine, zone: number): void {
+  const z = zoneAt(m, zone);
+  const end = m.words[z + L.Z_START] + m.words[z + L.Z_FRAMES];
+  for (let pfn = m.words[z + L.Z_START]; pfn < end; pfn += L.BLOCK_FRAMES) {
+    setBlockSkipped(m, blockOf(m, pfn), false);
+  }
+  m.words.fill(0, z + L.Z_COMPACT_MIGRATE, z + L.Z_COMPACT_FLUSH + 1);
+}
