@@ -3,10 +3,12 @@ import { type TestContext, test } from 'node:test';
 import { Random } from '../../src/base/index.ts';
 import { drainAllPcp } from '../../src/engine/frames/pcp.ts';
 import {
+  compactMemory,
   movableIndexes,
   movableTables,
   pteRef,
   type System,
+  tableReclaimAged,
   validateMachine,
 } from '../../src/engine/index.ts';
 import { frameUse } from '../../src/engine/migrate/frame-use.ts';
@@ -74,3 +76,25 @@ for (const hasPteRef of [false, true]) {
     validateMachine(moving.system.machine);
   });
 }
+
+test('tables move while others are compressed, swapped and brought back', (t) => {
+  const seed = seedOf(t);
+  const options = { nodeBytes: [64 * MIB], swapBytes: 256 * MIB, bufferMiB: 256 };
+  const history = new History(options, seed, (system) => {
+    movableTables.attach(system.machine);
+    tableReclaimAged.attach(system.machine);
+  });
+  const { machine } = history.system;
+  const random = new Random(seed + 1);
+  let tables = 0;
+  for (let step = 0; step < 300; step++) {
+    history.step();
+    tables += migrateSome(history.system, random, 500)['table'] ?? 0;
+    if (step % 20 === 0) compactMemory(machine);
+    if (step % 10 === 0) validateMachine(machine);
+  }
+  validateMachine(machine);
+  assert.ok(tables > 0);
+  for (const process of history.processes) history.system.exit(process);
+  validateMachine(machine);
+});

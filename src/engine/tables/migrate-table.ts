@@ -40,7 +40,11 @@ export function migrateTable(m: Machine, table: number, pfn: number): number {
   w[moved + T_PFN] = pfn;
   const parent = w[table + T_PARENT];
   if (isOwner(m, parent, table)) w[parent + OWNER_ROOT] = moved;
-  else w[w[parent + T_CONTENTS] + tableIndex(m, table)] = moved;
+  else {
+    const at = w[parent + T_CONTENTS] + tableIndex(m, table);
+    // A mark that nobody walked here stays (stored.ts).
+    w[at] = w[at] < 0 ? -moved : moved;
+  }
   if (tableLevel(m, table) > 0) adoptChildren(m, moved);
   m.forgetWalk();
   m.events.tableMoved?.(m, table, moved);
