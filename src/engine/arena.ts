@@ -14,7 +14,7 @@ import type { Machine } from './machine.ts';
  * contents must: both rely on some words being zero when they come back (frames/pageblock.ts,
  * tables/leaf.ts), so nothing else may ever use their memory.
  */
-const EXACT_WORDS: readonly number[] = [4096, 640, 320];
+const EXACT_WORDS: readonly number[] = [4096, 640, 320, 16];
 const FIRST_EXACT_CLASS = 32;
 
 export const CLASS_8 = 3;
@@ -25,6 +25,9 @@ export const CLASS_CHUNK: number = FIRST_EXACT_CLASS;
 export const CLASS_DENSE: number = FIRST_EXACT_CLASS + 1;
 /** Dense contents of a table of up to 256 entries. */
 export const CLASS_SMALL_DENSE: number = FIRST_EXACT_CLASS + 2;
+
+/** VMAs: another thread may still try the lock of one that is gone, so their memory stays VMAs'. */
+export const CLASS_VMA: number = FIRST_EXACT_CLASS + 3;
 
 /** The class of the smallest power of two that holds `words`. */
 export function classFor(words: number): number {

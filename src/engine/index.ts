@@ -1,6 +1,7 @@
 export { BufferFullError } from './arena.ts';
 export { cgroupLimit, cgroupUsage } from './cgroup/cgroup.ts';
 export * from './counters.ts';
+export { loadPage, storePage } from './fault/access.ts';
 export {
   FAULT_DONE,
   FAULT_NONE,
@@ -27,7 +28,7 @@ export {
   offlineMemory,
 } from './hotplug/offline.ts';
 export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
-export { Machine, type MachineOptions } from './machine.ts';
+export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef } from './mechanisms/pte-ref/index.ts';
@@ -63,5 +64,6 @@ export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';
 export { Process, System } from './system.ts';
-export { releaseDeferred } from './tables/table.ts';
+export { releaseDeferred } from './threads/grace.ts';
+export { goOffline, goOnline, resumeWorld, stopWorld } from './threads/world.ts';
 export { validateMachine } from './validate.ts';

@@ -50,13 +50,26 @@ export const H_MEMORY_BLOCK = 24;
 export const H_STORED = 40;
 /** The root memory cgroup and head of the list of all (cgroup/); 0 while there is none. */
 export const H_CGROUPS = 41;
+/** The thread that has stopped all others: its cpu + 1, else 0 (threads/world.ts). */
+export const H_STOP = 30;
+/** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */
+export const H_ANON_LOCK = 25;
+export const H_SWAP_LOCK = 26;
+export const H_LIST_LOCK = 27;
+/** Where the sequence numbers of the next address space begin, so that none repeats a dead one's. */
+export const H_SEQ_BASE = 28;
+/** First word of the page contents, 0 for a machine without (objects/contents.ts). */
+export const H_CONTENTS = 29;
 /** Free lists of the arena, one word a size class. */
 export const H_ARENA_FREE = 64;
 export const HEADER_WORDS = 128;
 
 // One area a cpu (a worker thread).
 export const CPU_CLOCK = 0; // stamps frames in the order of their use
-export const CPU_DEFERRED = 1; // tables whose frames wait for a grace period
+export const CPU_DEFERRED = 1; // tables taken away since the last grace period began
+export const CPU_WAITING = 2; // tables whose frames wait for the grace period that runs
+export const CPU_STATE = 3; // CPU_OFFLINE, CPU_ONLINE or CPU_PARKED (threads/world.ts)
+export const CPU_TICKS = 4; // operations that this thread has ended
 export const CPU_PCP = 16; // per-cpu frame lists, PCP_WORDS a zone
 export const PCP_WORDS = 10;
 export const MAX_ZONES = 8;

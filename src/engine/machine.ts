@@ -5,19 +5,24 @@ import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import * as L from './layout.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
 import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
+import { pause } from './threads/pause.ts';
 
 /**
  * A modelled machine: one buffer, its views, and the few values that every operation needs.
  *
- * LOCK ORDER (as in the kernel; taken only while `isShared`):
+ * LOCK ORDER (as in mm/rmap.c and mm/mmap_lock.c; taken only while `isShared`):
  *
- *   mmap_lock of an address space (writer: system calls; readers: faults, space/mmap-lock.ts)
- *     lock of an upper table (to hang a table below it, or to take it off)
- *     lock of a last-level table (its entries and its count)
- *       anon_vma lock of an address space (faults that make one)
- *         zone lock (buddy lists), arena lock (the engine's own records)
+ *   mmap_lock of an address space (space/mmap-lock.ts)
+ *     VMA lock (space/vma-lock.ts)
+ *       mapping lock of an object: its list of mappings, truncation (objects/object-lock.ts)
+ *         lock of an upper table (to hang a table below it, or to take it off)
+ *           lock of a last-level table (its entries and its count)
+ *             page lock of an object (its page index)
+ *               anon_vma lock, swap lock, list lock, zone lock, arena lock
  *
- * Objects (files, shared memory), fork, exec and exit are not yet safe against other threads.
+ * The first three may be held for long: who waits for one parks when the world is stopped
+ * (threads/world.ts). The others are spin locks; nobody waits, allocates with reclaim, or parks
+ * while holding one.
  *
  * Plain stores are enough for a word under its lock; the lock's compare-exchange and store order
  * them. An exclusive machine (one thread) takes no locks and uses no atomics.
@@ -38,13 +43,18 @@ export interface MachineOptions {
   memoryBlockBytes?: number;
   /** Modelled swap device in bytes; 0 for none. */
   swapBytes?: number;
-  /** Threads that may attach (1 to 16); also the number of modelled cpus. */
+  /** Threads that may attach (1 to 64); also the number of modelled cpus. */
   cpus?: number;
   /** True: several threads use the buffer at once, with locks. False: one thread, no locks. */
   isShared?: boolean;
+  /** True: each page has a word of contents, which follows it everywhere (objects/contents.ts). */
+  hasContents?: boolean;
   /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
   bufferMiB?: number;
 }
+
+/** Threads and modelled cpus that a machine can have. */
+export const MAX_CPUS = 64;
 
 /** The default buffer: room for about ten million table pages, untouched until used. */
 const DEFAULT_BUFFER_MIB = 1024;
@@ -100,6 +110,10 @@ export class Machine {
   readonly geometry: Geometry;
   readonly rules: Rules;
   readonly isShared: boolean;
+  /** First word of the page contents; 0 for none. */
+  readonly contentsAt: number;
+  /** Shared, or with contents: the short ways through a fault and over whole tables are closed. */
+  readonly isCareful: boolean;
   /** Entries of a table, address bits of a level, index mask, and pages per unit of `hi`. */
   readonly entryCount: number;
   readonly bits: number;
@@ -148,13 +162,27 @@ export class Machine {
   /** Address space whose mmap_lock this thread holds for writing: its own faults need no lock. */
   writerOf = 0;
 
+  /** Between `goOnline` and `goOffline` (threads/world.ts); true also inside single operations. */
+  isOnline = false;
+  /** This thread has stopped the world: it needs no locks, and nothing else moves. */
+  isWorldStopped = false;
+  /** What the other threads had done when the running grace period began (threads/grace.ts). */
+  readonly graceTicks: Int32Array = new Int32Array(MAX_CPUS);
+  /** How often this thread's operation has made room for its allocations (frames/make-room.ts). */
+  roomRounds = 0;
+  /** Tables on this thread's list of those taken away since then. */
+  deferredCount = 0;
+
   /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
   walkOwner = 0;
   walkHi = 0;
   walkSlot = 0;
   walkLeaf = 0;
-  /** The address space's sequence number then; only shared machines look at it. */
+  /** The address space's sequence number then, and the VMA's flags; only for shared machines. */
   walkSeq = 0;
+  walkFlags = 0;
+  /** The VMA's anon_vma (F_MAPPING); only for shared machines. */
+  walkAnonVma = 0;
   /** The VMA, where it is private anonymous, was written and covers the whole slot; else 0. */
   walkVma = 0;
   /** Index (F_INDEX) of the slot's first page in that VMA's anon_vma. */
@@ -174,6 +202,8 @@ export class Machine {
     this.geometry = geometry;
     this.rules = rules;
     this.isShared = isShared;
+    this.contentsAt = this.words[L.H_CONTENTS];
+    this.isCareful = isShared || this.contentsAt !== 0;
     this.bits = geometry.bits;
     this.entryCount = 1 << geometry.bits;
     this.mask = this.entryCount - 1;
@@ -193,7 +223,7 @@ export class Machine {
     const geometry = options.geometry ?? X86_64_4LEVEL;
     checkGeometry(geometry);
     const cpus = options.cpus ?? 1;
-    assert(cpus >= 1 && cpus <= 16, `cpus ${cpus} not in 1..16`);
+    assert(cpus >= 1 && cpus <= MAX_CPUS, `cpus ${cpus} not in 1..${MAX_CPUS}`);
     const nodeBytes = options.nodeBytes ?? [24 * 2 ** 30];
     const frames = nodeBytes.map((bytes) => bytes / 4096);
     for (const [node, count] of frames.entries()) {
@@ -219,6 +249,7 @@ export class Machine {
     const zones = planZones(plan);
     words[L.H_ZONES] = zones.length;
     const isShared = options.isShared ?? false;
+    if (options.hasContents === true) words[L.H_CONTENTS] = planContents(words, options.swapBytes);
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
     formatArena(m);
     formatZones(m, zones, cpus);
@@ -233,6 +264,7 @@ export class Machine {
    */
   release(): void {
     const used = this.words[L.H_ARENA_NEXT];
+    if (this.contentsAt !== 0) return;
     if (used * 4 > SPARE_USED_MAX_BYTES) return;
     this.words.fill(0, 0, used);
     spareBuffer = this.buffer;
@@ -254,8 +286,13 @@ export class Machine {
   lock(at: number): void {
     const w = this.words;
     while (Atomics.compareExchange(w, at, 0, 1) !== 0) {
-      while (w[at] !== 0) spin();
+      for (let spins = 0; Atomics.load(w, at) !== 0; ) if (++spins > SPINS) pause(w, at, 1);
     }
+  }
+
+  /** Takes the lock if it is free. */
+  tryLock(at: number): boolean {
+    return Atomics.compareExchange(this.words, at, 0, 1) === 0;
   }
 
   unlock(at: number): void {
@@ -276,9 +313,8 @@ export class Machine {
   }
 }
 
-function spin(): void {
-  // A pause instruction is not to be had; the loop around rereads the word.
-}
+/** Looks at a held lock before the thread gives its processor away: the holder may wait for one. */
+const SPINS = 200;
 
 /** A released machine's buffer, all zero; the next machine of its size takes it. */
 let spareBuffer: SharedArrayBuffer | ArrayBuffer | null = null;
@@ -378,11 +414,17 @@ function planZones({ boot, movable, max }: MemoryPlan): ZonePlan[] {
   return zones;
 }
 
+/** The contents stand at the buffer's end: a word a frame, a word a swap slot (from 1). */
+function planContents(words: Int32Array, swapBytes = 0): number {
+  const count = words[L.H_FRAMES] + Math.floor(swapBytes / 4096) + 1;
+  return (words.length - count) & ~7;
+}
+
 function formatArena(m: Machine): void {
   const w = m.words;
   w[L.H_ARENA_NEXT] = (m.blocksAt + m.blockCount * L.BLOCK_WORDS + 7) & ~7;
-  w[L.H_ARENA_END] = w.length;
-  if (w[L.H_ARENA_NEXT] + 65536 > w.length) {
+  w[L.H_ARENA_END] = m.contentsAt === 0 ? w.length : m.contentsAt;
+  if (w[L.H_ARENA_NEXT] + 65536 > w[L.H_ARENA_END]) {
     const needMiB = Math.ceil((w[L.H_ARENA_NEXT] * 4) / 2 ** 20) + 64;
     throw new InputError(`this machine needs a buffer of at least ${needMiB} MiB (bufferMiB)`);
   }

@@ -3,20 +3,22 @@ import { CG_MAX_EVENTS, CG_OOM_KILLS, cgroupCreate, cgroupExcess } from './cgrou
 import { type Counters, countersOf } from './counters.ts';
 import { FAULT_OOM } from './fault/fault-codes.ts';
 import { touchRange } from './fault/touch.ts';
+import { makeRoom } from './frames/make-room.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
-import { chooseVictim } from './reclaim/oom.ts';
+import { chooseVictim, reapVictim } from './reclaim/oom.ts';
 import { attachReclaim, Reclaimer } from './reclaim/reclaim.ts';
 import { brk, setStartBrk } from './space/brk.ts';
 import { exitMm } from './space/exit.ts';
 import { forkMm } from './space/fork.ts';
-import { madvise } from './space/madvise.ts';
+import { changesAreas, madvise } from './space/madvise.ts';
 import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
-import { MM_CGROUP, MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
+import { MM_CGROUP, MM_IS_REAPED, MM_PID, MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
 import { mmap, munmap } from './space/mmap.ts';
-import { mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
+import { mmapReadLock, mmapReadUnlock, mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
 import { mprotect } from './space/mprotect.ts';
 import { mremap } from './space/mremap.ts';
+import { enter, leave, resumeWorld, stopWorld } from './threads/world.ts';
 
 /** Pages that Linux charges ahead for a cpu (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h). */
 const CHARGE_BATCH = 64;
@@ -50,8 +52,22 @@ export class System {
   /** A new process with an empty address space, in a cgroup; 0 is the root. */
   spawn(pid: number, cgroup = 0): Process {
     assert(!this.#processes.has(pid), `process ${pid} exists`);
+    const wasOffline = enter(this.machine);
     const mm = this.#orKill(() => mmCreate(this.machine, pid));
     this.machine.words[mm + MM_CGROUP] = cgroup;
+    leave(this.machine, wasOffline);
+    const process = new Process(this, pid, mm);
+    this.#processes.set(pid, process);
+    return process;
+  }
+
+  /**
+   * A thread of a process that another thread's system made (shared machines): one more user of the
+   * address space `mm`, given back by `exit`.
+   */
+  adopt(pid: number, mm: number): Process {
+    assert(!this.#processes.has(pid), `process ${pid} exists`);
+    Atomics.add(this.machine.words, mm + MM_USERS, 1);
     const process = new Process(this, pid, mm);
     this.#processes.set(pid, process);
     return process;
@@ -70,10 +86,13 @@ export class System {
     assert(!this.#processes.has(childPid), `process ${childPid} exists`);
     const m = this.machine;
     let mm = parent.mm;
+    const wasOffline = enter(m);
     mmapWriteLock(m, parent.mm);
-    if (isVfork) m.words[mm + MM_USERS] += 1;
-    else mm = forkMm(m, parent.mm, childPid);
+    if (!isVfork) mm = forkMm(m, parent.mm, childPid);
+    else if (m.isShared) Atomics.add(m.words, mm + MM_USERS, 1);
+    else m.words[mm + MM_USERS] += 1;
     mmapWriteUnlock(m, parent.mm);
+    leave(m, wasOffline);
     if (mm === 0) return undefined;
     const child = new Process(this, childPid, mm);
     this.#processes.set(childPid, child);
@@ -83,16 +102,20 @@ export class System {
 
   /** execve(2): the process gets an empty address space. */
   exec(process: Process): void {
+    const wasOffline = enter(this.machine);
     const cgroup = this.machine.words[process.mm + MM_CGROUP];
     exitMm(this.machine, process.mm);
     process.mm = this.#orKill(() => mmCreate(this.machine, process.pid));
     this.machine.words[process.mm + MM_CGROUP] = cgroup;
+    leave(this.machine, wasOffline);
   }
 
   exit(process: Process): void {
     this.#processes.delete(process.pid);
     process.isAlive = false;
+    const wasOffline = enter(this.machine);
     exitMm(this.machine, process.mm);
+    leave(this.machine, wasOffline);
   }
 
   /** A file or shared memory to map; OBJECT_* as type. The caller holds a reference. */
@@ -109,6 +132,7 @@ export class System {
    * `current` (which then is gone).
    */
   killForMemory(cgroup = 0): Process | undefined {
+    if (this.machine.isShared) return this.#reapForMemory(cgroup);
     const mm = chooseVictim(this.machine, cgroup);
     let victim: Process | undefined;
     for (const process of this.#processes.values()) {
@@ -129,16 +153,38 @@ export class System {
     for (let excess = cgroupExcess(m, cgroup); excess > 0; excess = cgroupExcess(m, cgroup)) {
       m.words[cgroup + CG_MAX_EVENTS] += 1;
       const reclaimer = this.#reclaimers.get(cgroup);
-      if (reclaimer !== undefined && reclaimer.reclaimCgroup(m, excess) > 0) continue;
+      if (reclaimer !== undefined && this.#reclaimStopped(reclaimer, excess) > 0) continue;
       if (this.killForMemory(cgroup) === undefined) return;
       m.words[cgroup + CG_OOM_KILLS] += 1;
     }
+  }
+
+  /** Reclaim goes through other address spaces' tables: on a shared machine the world stands still. */
+  #reclaimStopped(reclaimer: Reclaimer, pages: number): number {
+    const m = this.machine;
+    const wasOffline = enter(m);
+    if (m.isShared) stopWorld(m);
+    const freed = reclaimer.reclaimCgroup(m, pages);
+    if (m.isShared) resumeWorld(m);
+    leave(m, wasOffline);
+    return freed;
+  }
+
+  /** The victim may be another thread's: it is emptied here and ended there (reclaim/oom.ts). */
+  #reapForMemory(cgroup: number): Process | undefined {
+    const mm = reapVictim(this.machine, cgroup);
+    if (mm === 0) return undefined;
+    const pid = this.machine.words[mm + MM_PID];
+    this.oomKilled.push(pid);
+    for (const process of this.#processes.values()) if (process.mm === mm) return process;
+    return new Process(this, pid, mm);
   }
 
   #orKill(create: () => number): number {
     for (;;) {
       const mm = create();
       if (mm !== 0) return mm;
+      if (makeRoom(this.machine)) continue;
       assert(this.killForMemory() !== undefined, 'no memory for a process and none to kill');
     }
   }
@@ -150,6 +196,7 @@ export class Process {
   /** The address space (word offset in the machine's buffer). */
   mm: number;
   readonly #system: System;
+  #wasOffline = false;
 
   constructor(system: System, pid: number, mm: number) {
     this.#system = system;
@@ -186,8 +233,17 @@ export class Process {
     return this.#unlock(mremap(m, this.mm, addr, oldLen, newLen, flags, newAddr));
   }
   madvise(addr: number, len: number, advice: number): number {
-    const m = this.#lock();
-    return this.#unlock(madvise(m, this.mm, addr, len, advice));
+    if (changesAreas(advice)) {
+      const m = this.#lock();
+      return this.#unlock(madvise(m, this.mm, addr, len, advice));
+    }
+    const m = this.machine;
+    const wasOffline = enter(m);
+    mmapReadLock(m, this.mm);
+    const result = madvise(m, this.mm, addr, len, advice);
+    mmapReadUnlock(m, this.mm);
+    leave(m, wasOffline);
+    return result;
   }
   brk(addr: number): number {
     const m = this.#lock();
@@ -213,15 +269,17 @@ export class Process {
     return this.#unlock(munlockall(m, this.mm));
   }
 
-  /** Every call that may change areas or tables holds the mmap_lock for writing. */
+  /** Every call that may change areas holds the mmap_lock for writing. */
   #lock(): Machine {
     const { machine } = this.#system;
+    this.#wasOffline = enter(machine);
     mmapWriteLock(machine, this.mm);
     return machine;
   }
 
   #unlock(result: number): number {
     mmapWriteUnlock(this.#system.machine, this.mm);
+    leave(this.#system.machine, this.#wasOffline);
     return result;
   }
 
@@ -260,6 +318,7 @@ export class Process {
 
   #touch(page: number, count: number, stride: number, isWrite: boolean): number {
     for (;;) {
+      if (this.machine.words[this.mm + MM_IS_REAPED] !== 0) return FAULT_OOM;
       const result = touchRange(this.machine, this.mm, page, count, stride, isWrite);
       if (result !== FAULT_OOM) return result;
       if (this.#system.killForMemory() === undefined || !this.isAlive) return FAULT_OOM;

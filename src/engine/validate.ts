@@ -82,7 +82,6 @@ import {
 import {
   FORM_DENSE,
   FORM_UNIFORM,
-  releaseDeferred,
   T_CONTENTS,
   T_COUNT,
   T_PARENT,
@@ -101,6 +100,7 @@ import {
 } from './tables/uniform.ts';
 import { entrySpan } from './tables/walk.ts';
 import { rssCounter } from './tables/zap.ts';
+import { releaseDeferred } from './threads/grace.ts';
 
 /**
  * Recomputes everything that the engine keeps a count of, from the entries and lists themselves,

@@ -1,5 +1,6 @@
 import { InputError } from '../base/index.ts';
 import {
+  MAX_CPUS,
   type MachineOptions,
   TOY_GEOMETRY,
   X86_64_4LEVEL,
@@ -76,7 +77,7 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
       return true;
     case 'cpus':
       machine.cpus = wholeNumber(key, value, 1);
-      if (machine.cpus > 16) throw new InputError('--set cpus: at most 16');
+      if (machine.cpus > MAX_CPUS) throw new InputError(`--set cpus: at most ${MAX_CPUS}`);
       return true;
     case 'geometry': {
       const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };

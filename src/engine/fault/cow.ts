@@ -4,6 +4,7 @@ import { dropMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
+import { contentsOfFrame, readContents, writeContents } from '../objects/contents.ts';
 import { isShmemVma } from '../objects/object.ts';
 import { isSharedWithSwap, swapCacheForget } from '../objects/swap.ts';
 import { C_ANON, C_COW, C_FAULTS, C_ZERO, mmCounters } from '../space/mm.ts';
@@ -47,9 +48,12 @@ export function copyOnWrite(
     w[counters + C_FAULTS] += 1;
     return FAULT_DONE;
   }
+  // Read first: on an exclusive machine reclaim inside the allocation may take the page away.
+  const contents = kind === ENTRY_PAGE ? readContents(m, contentsOfFrame(m, pfn)) : 0;
   const copy = allocFrame(m, MIGRATE_MOVABLE);
   if (copy === 0) return FAULT_OOM;
   formatAnonFrame(m, copy, vma, hi, lo);
+  writeContents(m, copy, contents);
   w[counters + C_FAULTS] += 1;
   w[counters + C_COW] += 1;
   if (m.walkOwner === 0 && !m.isShared) return installAfterReclaim(m, mm, vma, hi, lo, copy);

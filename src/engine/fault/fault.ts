@@ -38,7 +38,7 @@ export function fault(m: Machine, mm: number, hi: number, lo: number, isWrite: b
   if (
     !isWrite ||
     m.walkOwner !== mm ||
-    m.isShared ||
+    m.isCareful ||
     m.walkHi !== hi ||
     m.walkSlot !== lo >> m.bits ||
     vma === 0 ||

@@ -14,13 +14,8 @@ import { freeToPcp } from '../frames/pcp.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
-import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, MM_SEQ, mmCounters } from '../space/mm.ts';
-import {
-  mmapReadLock,
-  mmapReadUnlock,
-  mmapWriteLock,
-  mmapWriteUnlock,
-} from '../space/mmap-lock.ts';
+import { zeroContents } from '../objects/contents.ts';
+import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, mmCounters } from '../space/mm.ts';
 import { expandStack } from '../space/stack.ts';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../space/vm-flags.ts';
 import {
@@ -43,19 +38,12 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { addEntry, changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
-import {
-  FORM_DENSE,
-  FORM_MASK,
-  FORM_RUN,
-  T_CONTENTS,
-  T_COUNT,
-  T_LOCK,
-  T_STATE,
-} from '../tables/table.ts';
+import { FORM_DENSE, FORM_MASK, FORM_RUN, T_CONTENTS, T_COUNT, T_STATE } from '../tables/table.ts';
 import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { copyOnWrite } from './cow.ts';
 import { FAULT_DONE, FAULT_NONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
 import { faultOnObject, isBeyondObject, refuseBeyondObject } from './object-fault.ts';
+import { faultShared } from './shared-fault.ts';
 import { swapIn } from './swap-in.ts';
 
 /**
@@ -117,84 +105,27 @@ function leafForFault(
 }
 
 /** Remembers the VMA if first writes anywhere in the slot are plain anonymous ones. */
-function rememberVma(m: Machine, vma: number, hi: number, slot: number): void {
+export function rememberVma(m: Machine, vma: number, hi: number, slot: number): void {
   const w = m.words;
   m.walkVma = 0;
   if (w[vma + V_OBJECT] !== 0 || w[vma + V_ANON_VMA] === 0) return;
   const start = hi * m.loPages + (slot << m.bits);
   if (vmaStart(m, vma) > start || vmaEnd(m, vma) < start + m.entryCount) return;
   m.walkVma = vma;
+  m.walkFlags = w[vma + V_FLAGS];
+  m.walkAnonVma = w[vma + V_ANON_VMA];
   m.walkIndexBase = (Math.imul(hi, m.loPages) + (slot << m.bits) + w[vma + V_INDEX_DELTA]) | 0;
 }
 
-function vmaForFault(m: Machine, mm: number, page: number): number {
+export function vmaForFault(m: Machine, mm: number, page: number): number {
   const vma = findVma(m, mm, page);
   if (vma === 0 || vmaStart(m, vma) <= page) return vma;
   if ((m.words[vma + V_FLAGS] & VM_GROWSDOWN) === 0) return 0;
   return expandStack(m, vma, page) ? vma : 0;
 }
 
-/**
- * On a shared machine. What the last fault found in this slot, if it still holds, needs the table's
- * lock only; else the mmap_lock is held for reading (space/mmap-lock.ts).
- */
-function faultShared(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
-  const w = m.words;
-  const vma = m.walkVma;
-  const isRemembered =
-    m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits && vma !== 0;
-  if (isRemembered && m.walkSeq === w[mm + MM_SEQ]) {
-    const leaf = m.walkLeaf;
-    m.lock(leaf + T_LOCK);
-    const isAllowed = (w[vma + V_FLAGS] & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) !== 0;
-    // Under the lock it must be read anew, and not a moment earlier.
-    if (isAllowed && m.walkSeq === Atomics.load(w, mm + MM_SEQ)) {
-      const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
-      m.unlock(leaf + T_LOCK);
-      return result;
-    }
-    m.unlock(leaf + T_LOCK);
-  }
-  if (m.writerOf === mm) return faultUnderLock(m, mm, hi, lo, isWrite);
-  mmapReadLock(m, mm);
-  const result = faultUnderLock(m, mm, hi, lo, isWrite);
-  mmapReadUnlock(m, mm);
-  return result === NEEDS_WRITER ? growAndFault(m, mm, hi, lo, isWrite) : result;
-}
-
-/** The fault must grow a stack, which only a writer may. */
-const NEEDS_WRITER = -100;
-
-function growAndFault(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
-  mmapWriteLock(m, mm);
-  const vma = vmaForFault(m, mm, hi * m.loPages + lo);
-  mmapWriteUnlock(m, mm);
-  return vma === 0 ? FAULT_SIGSEGV : faultShared(m, mm, hi, lo, isWrite);
-}
-
-function faultUnderLock(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
-  const w = m.words;
-  const page = hi * m.loPages + lo;
-  const vma = findVma(m, mm, page);
-  if (vma === 0) return FAULT_SIGSEGV;
-  if (vmaStart(m, vma) > page) {
-    return (w[vma + V_FLAGS] & VM_GROWSDOWN) !== 0 ? NEEDS_WRITER : FAULT_SIGSEGV;
-  }
-  const rights = w[vma + V_FLAGS];
-  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
-  m.forgetWalk();
-  const seq = Atomics.load(w, mm + MM_SEQ);
-  const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
-  if (leaf <= 0) return leaf;
-  m.lock(leaf + T_LOCK);
-  const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
-  m.unlock(leaf + T_LOCK);
-  m.walkSeq = seq;
-  if (m.walkOwner !== 0) rememberVma(m, vma, hi, lo >> m.bits);
-  return result;
-}
-
-function faultOnLeaf(
+/** A fault on an entry of a table; a shared machine holds the table's lock. */
+export function faultOnLeaf(
   m: Machine,
   mm: number,
   vma: number,
@@ -243,16 +174,24 @@ export function formatAnonFrame(
   lo: number,
 ): void {
   const w = m.words;
+  const index = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
+  formatAnonPage(m, pfn, w[vma + V_ANON_VMA], index);
+}
+
+/** The same for the page `index` (F_INDEX) of an anon_vma. The page is zero. */
+export function formatAnonPage(m: Machine, pfn: number, anonVma: number, index: number): void {
+  const w = m.words;
   const rec = frameRecord(m, pfn);
   w[rec + F_STATE] = TYPE_ANON;
   w[rec + F_MAPCOUNT] = 1;
-  w[rec + F_MAPPING] = w[vma + V_ANON_VMA];
-  w[rec + F_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
+  w[rec + F_MAPPING] = anonVma;
+  w[rec + F_INDEX] = index;
   w[rec + F_STAMP] = w[m.cpuAt + CPU_CLOCK];
   w[rec + F_SWAP_SLOT] = 0;
+  zeroContents(m, pfn);
 }
 
-function mapZeroPage(m: Machine, mm: number, leaf: number, index: number): number {
+export function mapZeroPage(m: Machine, mm: number, leaf: number, index: number): number {
   addEntry(m, mm, leaf, index, ENTRY_ZERO | ENTRY_ACCESSED, 0);
   const counters = mmCounters(m, mm);
   m.words[counters + C_ZERO] += 1;

@@ -5,6 +5,7 @@ import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
+import { contentsOfFrame, readContents, writeContents } from '../objects/contents.ts';
 import {
   isShmem,
   isShmemVma,
@@ -16,6 +17,7 @@ import {
   objectPages,
   objectType,
 } from '../objects/object.ts';
+import { lockPages, unlockPages } from '../objects/object-lock.ts';
 import { C_ANON, C_FAULTS, C_FILE, C_SHMEM, C_SPECIAL, mmCounters } from '../space/mm.ts';
 import { VM_SHARED, VM_WRITE } from '../space/vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
@@ -30,6 +32,7 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { addEntry, addPages, entryFlags, entryWord } from '../tables/leaf.ts';
+import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
 import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGBUS, WRITTEN_PAGE } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
@@ -56,9 +59,32 @@ export function faultOnObject(
     w[mmCounters(m, mm) + C_FAULTS] += 1;
     return FAULT_DONE;
   }
+  lockPages(m, object);
+  const result = faultOnPage(m, mm, vma, object, leaf, hi, lo, isWrite);
+  unlockPages(m, object);
+  return result;
+}
+
+/** The object's page lock is held, so no truncation comes between the look-up and the mapping. */
+function faultOnPage(
+  m: Machine,
+  mm: number,
+  vma: number,
+  object: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+  isWrite: boolean,
+): number {
+  const w = m.words;
+  const index = lo & m.mask;
   const address = hi * m.loPages + lo;
   if (isBeyondObject(m, vma, address)) {
-    return refuseBeyondObject(m, mm, vma, hi, lo, isWrite);
+    if (!isWrite) faultAround(m, mm, vma, hi, lo);
+    else if ((w[vma + V_FLAGS] & VM_SHARED) === 0 && w[vma + V_ANON_VMA] === 0) {
+      anonVmaPrepare(m, vma);
+    }
+    return FAULT_SIGBUS;
   }
   const page = address - vmaStart(m, vma) + vmaPgoff(m, vma);
   w[mmCounters(m, mm) + C_FAULTS] += 1;
@@ -106,8 +132,27 @@ export function refuseBeyondObject(
   if (ensureTable(m, mm, 1, hi, lo) === 0) return FAULT_OOM;
   const isPrivate = (m.words[vma + V_FLAGS] & VM_SHARED) === 0;
   if (isWrite && isPrivate && m.words[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
-  if (!isWrite) faultAround(m, mm, vma, hi, lo);
+  if (!isWrite) aroundBeyond(m, mm, vma, hi, lo);
   return FAULT_SIGBUS;
+}
+
+/** On a shared machine the table must be there and locked before pages are looked up. */
+function aroundBeyond(m: Machine, mm: number, vma: number, hi: number, lo: number): void {
+  if (!m.isShared) {
+    faultAround(m, mm, vma, hi, lo);
+    return;
+  }
+  const object = m.words[vma + V_OBJECT];
+  for (;;) {
+    const leaf = ensureTable(m, mm, 0, hi, lo);
+    if (leaf === 0) return;
+    if (!lockLeaf(m, leaf)) continue;
+    lockPages(m, object);
+    faultAround(m, mm, vma, hi, lo);
+    unlockPages(m, object);
+    unlockLeaf(m, leaf);
+    return;
+  }
 }
 
 /** Puts an object's page into an empty entry (set_pte_range). */
@@ -231,7 +276,9 @@ function copyObjectPage(
 ): number {
   const w = m.words;
   if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
-  if (objectGetPage(m, object, page) === 0) return FAULT_OOM;
+  const source = objectGetPage(m, object, page);
+  if (source === 0) return FAULT_OOM;
+  const contents = readContents(m, contentsOfFrame(m, source));
   const copy = allocFrame(m, MIGRATE_MOVABLE);
   if (copy === 0) return FAULT_OOM;
   const leaf = ensureTable(m, mm, 0, hi, lo);
@@ -240,6 +287,7 @@ function copyObjectPage(
     return FAULT_OOM;
   }
   formatAnonFrame(m, copy, vma, hi, lo);
+  writeContents(m, copy, contents);
   addEntry(m, mm, leaf, lo & m.mask, WRITTEN_PAGE, copy);
   w[mmCounters(m, mm) + C_ANON] += 1;
   return FAULT_DONE;

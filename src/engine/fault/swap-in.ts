@@ -2,7 +2,15 @@ import { allocFrame } from '../frames/alloc.ts';
 import { addMapping, mapCount } from '../frames/map-count.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
-import { swapCacheAdd, swapCacheLookup, swapSlotPut, swapSlotUsers } from '../objects/swap.ts';
+import { contentsOfSlot, readContents, writeContents } from '../objects/contents.ts';
+import {
+  lockSwap,
+  swapCacheAdd,
+  swapCacheLookup,
+  swapSlotPutLocked,
+  swapSlotUsers,
+  unlockSwap,
+} from '../objects/swap.ts';
 import { C_ANON, C_FAULTS, C_SWAP, C_SWAP_INS, mmCounters } from '../space/mm.ts';
 import { VM_WRITE } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
@@ -28,14 +36,20 @@ export function swapIn(
   const w = m.words;
   const index = lo & m.mask;
   const slot = entryWord(m, leaf, index);
+  lockSwap(m);
   let pfn = swapCacheLookup(m, slot);
-  if (pfn !== 0) {
+  // A frame that nothing maps any more is on its way out, in another thread.
+  if (pfn !== 0 && mapCount(m, pfn) > 0) {
     addMapping(m, pfn);
   } else {
     pfn = allocFrame(m, MIGRATE_MOVABLE);
-    if (pfn === 0) return FAULT_OOM;
+    if (pfn === 0) {
+      unlockSwap(m);
+      return FAULT_OOM;
+    }
     // The entry is a swap entry, so its table is not empty and no reclaim inside freed it.
     formatAnonFrame(m, pfn, vma, hi, lo);
+    writeContents(m, pfn, readContents(m, contentsOfSlot(m, slot)));
   }
   const isOnlyUser = swapSlotUsers(m, slot) === 1;
   if (!isOnlyUser) swapCacheAdd(m, pfn, slot);
@@ -43,7 +57,8 @@ export function swapIn(
   let flags = ENTRY_PAGE | ENTRY_ACCESSED;
   if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;
   changeEntry(m, leaf, index, flags, pfn);
-  swapSlotPut(m, slot);
+  swapSlotPutLocked(m, slot);
+  unlockSwap(m);
   const counters = mmCounters(m, mm);
   w[counters + C_SWAP] -= 1;
   w[counters + C_ANON] += 1;

@@ -19,7 +19,7 @@ export function touchRange(
 ): number {
   let faults = 0;
   let at = page;
-  const mayTakeWhole = stridePages === 1 && !m.isShared && m.entryCount === 512;
+  const mayTakeWhole = stridePages === 1 && !m.isCareful && m.entryCount === 512;
   for (let left = count; left > 0; ) {
     if (mayTakeWhole && left >= 512 && at % 512 === 0) {
       const taken = touchWhole(m, mm, at, left, isWrite);

@@ -26,7 +26,9 @@ export function allocFrame(m: Machine, type: number): number {
 function allocFrameSlow(m: Machine, type: number): number {
   let pfn = popFromZones(m, type, L.Z_LOW);
   if (pfn !== 0) return pfn;
-  if (m.events.memoryShort !== null) {
+  // The caller may hold locks that reclaim needs: it lets go of them and makes room (make-room.ts).
+  if (m.isShared && !m.isWorldStopped && m.roomRounds === 0) return 0;
+  if (!m.isShared && m.events.memoryShort !== null) {
     m.reclaims++;
     // Pages and tables that the caller looked up may be gone: it walks again.
     m.forgetWalk();

@@ -46,6 +46,18 @@ export const FRAME_REFERENCED = 1 << 9;
 export const FRAME_DIRTY = 1 << 10;
 export const FRAME_LAZYFREE = 1 << 11; // MADV_FREE: may be dropped instead of swapped
 export const FRAME_UNEVICTABLE = 1 << 12; // locked in memory
+export const FRAME_ORPHAN = 1 << 13; // an object's frame that left its index while it was mapped
+
+/** Sets FRAME_* flags; on a shared machine threads may hold different locks here. */
+export function setFrameFlags(m: Machine, rec: number, flags: number): void {
+  if (m.isShared) Atomics.or(m.words, rec + F_STATE, flags);
+  else m.words[rec + F_STATE] |= flags;
+}
+
+export function clearFrameFlags(m: Machine, rec: number, flags: number): void {
+  if (m.isShared) Atomics.and(m.words, rec + F_STATE, ~flags);
+  else m.words[rec + F_STATE] &= ~flags;
+}
 
 /** Record of a frame that has one (its block's chunk exists). */
 export function frameRecord(m: Machine, pfn: number): number {

@@ -1,6 +1,6 @@
 import { B_CHUNK, B_MAPCOUNT, BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { swapCacheForget } from '../objects/swap.ts';
+import { lockSwap, swapCacheForget, unlockSwap } from '../objects/swap.ts';
 import { freeExtent } from './alloc.ts';
 import {
   blockOf,
@@ -8,8 +8,10 @@ import {
   F_STATE,
   F_SWAP_SLOT,
   FRAME_DIRTY,
+  FRAME_ORPHAN,
   FRAME_WORDS,
   frameRecord,
+  setFrameFlags,
   TYPE_ANON,
   TYPE_MASK,
 } from './frame-record.ts';
@@ -38,19 +40,49 @@ export function addMapping(m: Machine, pfn: number): void {
 export function dropMapping(m: Machine, pfn: number): void {
   const w = m.words;
   const rec = ensureRecord(m, pfn);
-  const count = m.isShared ? Atomics.sub(w, rec + F_MAPCOUNT, 1) - 1 : (w[rec + F_MAPCOUNT] -= 1);
-  if (count === 0 && (w[rec + F_STATE] & TYPE_MASK) === TYPE_ANON) freeAnon(m, pfn, rec);
+  if (m.isShared) {
+    dropMappingShared(m, pfn, rec);
+    return;
+  }
+  const count = w[rec + F_MAPCOUNT] - 1;
+  w[rec + F_MAPCOUNT] = count;
+  if (count === 0 && isFreedWithLastMapping(m, rec)) freeAnon(m, pfn, rec);
+}
+
+/** Anonymous frames, and those that their object has given up while they were mapped. */
+function isFreedWithLastMapping(m: Machine, rec: number): boolean {
+  const state = m.words[rec + F_STATE];
+  return (state & TYPE_MASK) === TYPE_ANON || (state & FRAME_ORPHAN) !== 0;
+}
+
+/**
+ * A frame in the swap cache could be found there, and mapped anew, in the moment between its last
+ * mapping and its end: for such a frame both are one step under the swap lock.
+ */
+function dropMappingShared(m: Machine, pfn: number, rec: number): void {
+  const w = m.words;
+  const isCached = w[rec + F_SWAP_SLOT] !== 0;
+  if (isCached) lockSwap(m);
+  const isLast = Atomics.sub(w, rec + F_MAPCOUNT, 1) === 1;
+  const isFreed = isLast && isFreedWithLastMapping(m, rec);
+  if (isFreed && isCached && w[rec + F_SWAP_SLOT] !== 0) swapCacheForget(m, rec);
+  if (isCached) unlockSwap(m);
+  if (isFreed) freeAnon(m, pfn, rec);
 }
 
 /** Frees an anonymous frame that nothing maps; a copy in swap stays with its other users. */
 export function freeAnon(m: Machine, pfn: number, rec: number): void {
-  if (m.words[rec + F_SWAP_SLOT] !== 0) swapCacheForget(m, rec);
+  if (m.words[rec + F_SWAP_SLOT] !== 0) {
+    lockSwap(m);
+    swapCacheForget(m, rec);
+    unlockSwap(m);
+  }
   freeToPcp(m, pfn, rec);
 }
 
 /** The page was written through a mapping. */
 export function markFrameDirty(m: Machine, pfn: number): void {
-  m.words[ensureRecord(m, pfn) + F_STATE] |= FRAME_DIRTY;
+  setFrameFlags(m, ensureRecord(m, pfn), FRAME_DIRTY);
 }
 
 /**

@@ -31,13 +31,17 @@ const HIGH_LIMIT = 65536;
 
 /** Word offset of this thread's lists for a zone. */
 export function pcpAt(m: Machine, zone: number): number {
-  return m.cpuAt + L.CPU_PCP + zone * L.PCP_WORDS;
+  return pcpOf(m.cpu, zone);
+}
+
+function pcpOf(cpu: number, zone: number): number {
+  return L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
 }
 
 export function formatPcp(m: Machine, cpu: number, cpus: number): void {
   const w = m.words;
   for (let zone = 0; zone < m.zoneCount; zone++) {
-    const pcp = L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
+    const pcp = pcpOf(cpu, zone);
     // Room for what the lists may hold once all memory that the zone can have is there.
     const most = highMax(m, zone, cpus, w[zoneAt(m, zone) + L.Z_FRAMES]);
     for (let type = 0; type < TYPES; type++) {
@@ -122,15 +126,15 @@ export function freeToPcp(m: Machine, pfn: number, rec: number): void {
   w[top] = pfn;
   w[pcp + PCP_TOPS + type] = top + 1;
   if (top + 1 - w[pcp + PCP_BASES + type] > w[pcp + PCP_HIGH]) {
-    drainList(m, blockZone(m, block), type, 4 * BATCH);
+    drainList(m, m.cpu, blockZone(m, block), type, 4 * BATCH);
   }
 }
 
-/** Moves up to `frames` frames of one of this thread's lists back to the buddy. */
-function drainList(m: Machine, zone: number, type: number, frames: number): void {
+/** Moves up to `frames` frames of one of a thread's lists back to the buddy. */
+function drainList(m: Machine, cpu: number, zone: number, type: number, frames: number): void {
   const w = m.words;
   const z = zoneAt(m, zone);
-  const pcp = pcpAt(m, zone);
+  const pcp = pcpOf(cpu, zone);
   if (m.isShared) m.lock(z + L.Z_LOCK);
   const top = w[pcp + PCP_TOPS + type];
   const end = Math.max(w[pcp + PCP_BASES + type], top - frames);
@@ -143,9 +147,11 @@ function drainList(m: Machine, zone: number, type: number, frames: number): void
   if (m.isShared) m.unlock(z + L.Z_LOCK);
 }
 
-/** Empties this thread's lists of all zones, as before a fragmentation picture. */
+/** Empties all threads' lists of all zones (drain_all_pages); no other thread is inside an operation. */
 export function drainAllPcp(m: Machine): void {
-  for (let zone = 0; zone < m.zoneCount; zone++) {
-    for (let type = 0; type < TYPES; type++) drainList(m, zone, type, HIGH_LIMIT * 2);
+  for (let cpu = 0; cpu < m.words[L.H_CPUS]; cpu++) {
+    for (let zone = 0; zone < m.zoneCount; zone++) {
+      for (let type = 0; type < TYPES; type++) drainList(m, cpu, zone, type, HIGH_LIMIT * 2);
+    }
   }
 }

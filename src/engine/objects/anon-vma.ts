@@ -1,6 +1,6 @@
 import { arenaAllocZeroed, arenaFree, CLASS_8 } from '../arena.ts';
+import { H_ANON_LOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { MM_ANON_LOCK } from '../space/mm.ts';
 import { VM_ACCESS_FLAGS, VM_MAYBE_GUARD } from '../space/vm-flags.ts';
 import {
   V_ANON_VMA,
@@ -19,6 +19,9 @@ import {
  * anon_vma: the identity that ties anonymous pages to the VMAs that may map them (mm/rmap.c). A
  * VMA is linked to its own anon_vma and, after a fork, to those of its ancestors, by chain links
  * (avc). Both the merge rules and the way from a frame to its mappings hang on it.
+ *
+ * On a shared machine one lock guards them all: they change a few times in the life of a VMA, and each
+ * change is short. (Linux has one for each tree, and sleeps on it.)
  */
 const A_AVC = 0; // head of the chain links of the VMAs
 const A_PARENT = 1;
@@ -46,10 +49,9 @@ function linkChain(m: Machine, vma: number, anon: number): void {
 
 /** Makes sure that the VMA has an anon_vma: a neighbour's where it fits, else a new one. */
 export function anonVmaPrepare(m: Machine, vma: number): void {
-  const lock = m.words[vma + V_MM] + MM_ANON_LOCK;
-  if (m.isShared) m.lock(lock);
+  if (m.isShared) m.lock(H_ANON_LOCK);
   if (m.words[vma + V_ANON_VMA] === 0) prepare(m, vma);
-  if (m.isShared) m.unlock(lock);
+  if (m.isShared) m.unlock(H_ANON_LOCK);
 }
 
 function prepare(m: Machine, vma: number): void {
@@ -108,6 +110,12 @@ export function hadUncowedParents(m: Machine, vma: number): boolean {
  * one that no VMA uses any more (anon_vma_clone).
  */
 export function anonVmaClone(m: Machine, dst: number, src: number): void {
+  if (m.isShared) m.lock(H_ANON_LOCK);
+  clone(m, dst, src);
+  if (m.isShared) m.unlock(H_ANON_LOCK);
+}
+
+function clone(m: Machine, dst: number, src: number): void {
   const w = m.words;
   for (let avc = w[src + V_AVC]; avc !== 0; avc = w[avc + K_NEXT_IN_VMA]) {
     const anon = w[avc + K_ANON];
@@ -126,10 +134,16 @@ export function anonVmaClone(m: Machine, dst: number, src: number): void {
 
 /** A child's VMA gets links to the parent's anon_vmas and one of its own (anon_vma_fork). */
 export function anonVmaFork(m: Machine, child: number, parent: number): void {
+  if (m.words[parent + V_ANON_VMA] === 0) return;
+  if (m.isShared) m.lock(H_ANON_LOCK);
+  forkLocked(m, child, parent);
+  if (m.isShared) m.unlock(H_ANON_LOCK);
+}
+
+function forkLocked(m: Machine, child: number, parent: number): void {
   const w = m.words;
-  if (w[parent + V_ANON_VMA] === 0) return;
   w[child + V_ANON_VMA] = 0;
-  anonVmaClone(m, child, parent);
+  clone(m, child, parent);
   if (w[child + V_ANON_VMA] !== 0) return;
   const anon = arenaAllocZeroed(m, CLASS_8);
   w[anon + A_PARENT] = w[parent + V_ANON_VMA];
@@ -141,6 +155,12 @@ export function anonVmaFork(m: Machine, child: number, parent: number): void {
 
 /** Takes a VMA off all its anon_vmas; those without any VMA left are freed. */
 export function unlinkAnonVmas(m: Machine, vma: number): void {
+  if (m.isShared) m.lock(H_ANON_LOCK);
+  unlinkLocked(m, vma);
+  if (m.isShared) m.unlock(H_ANON_LOCK);
+}
+
+function unlinkLocked(m: Machine, vma: number): void {
   const w = m.words;
   if (w[vma + V_ANON_VMA] !== 0) w[w[vma + V_ANON_VMA] + A_ACTIVE] -= 1;
   // Parents are freed after their children: first only count, then free.

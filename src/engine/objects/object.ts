@@ -14,13 +14,14 @@ import {
 import { ensureRecord } from '../frames/map-count.ts';
 import { MIGRATE_MOVABLE, MIGRATE_UNMOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
-import { CPU_CLOCK, H_OBJECT_LIST } from '../layout.ts';
+import { CPU_CLOCK, H_LIST_LOCK, H_OBJECT_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { V_OBJECT, V_OBJECT_NEXT, V_OBJECT_PREV } from '../space/vma.ts';
 import { ENTRY_PAGE, ENTRY_SWAP, KIND_MASK } from '../tables/entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
 import { OWNER_KIND, OWNER_OBJECT } from '../tables/owner.ts';
 import { ensureLeaf, findLeaf } from '../tables/walk.ts';
+import { contentsOfSlot, readContents, writeContents } from './contents.ts';
 import { swapSlotPut } from './swap.ts';
 
 /**
@@ -41,6 +42,8 @@ export const O_REFS = 16;
 /** Pages that are cached. */
 export const O_PAGES = 17;
 export const O_SWAPPED = 18;
+/** Guards the list of mappings; O_LOCK the page index (object-lock.ts). */
+export const O_MAP_LOCK = 19;
 const OBJECT_WORDS = 32;
 /** Above every page index: a size in bytes is below 2^57. */
 export const OBJECT_PAGES_MAX: number = 2 ** 45;
@@ -62,10 +65,12 @@ export function objectCreate(m: Machine, type: number, sizeBytes: number): numbe
   w[object + O_TYPE] = type;
   w[object + O_REFS] = 1;
   m.doubles[(object + O_SIZE) >> 1] = sizeBytes;
+  if (m.isShared) m.lock(H_LIST_LOCK);
   const next = w[H_OBJECT_LIST];
   w[object + O_NEXT] = next;
   if (next !== 0) w[next + O_PREV] = object;
   w[H_OBJECT_LIST] = object;
+  if (m.isShared) m.unlock(H_LIST_LOCK);
   return object;
 }
 
@@ -96,7 +101,7 @@ export function objectPages(m: Machine, object: number): number {
   return Math.ceil(objectSize(m, object) / 4096);
 }
 
-/** Puts a VMA on the object's list of mappings (i_mmap). */
+/** Puts a VMA on the object's list of mappings (i_mmap). The caller holds the mapping lock. */
 export function linkObjectVma(m: Machine, object: number, vma: number): void {
   const w = m.words;
   const next = w[object + O_VMAS];
@@ -105,10 +110,10 @@ export function linkObjectVma(m: Machine, object: number, vma: number): void {
   w[vma + V_OBJECT_PREV] = 0;
   if (next !== 0) w[next + V_OBJECT_PREV] = vma;
   w[object + O_VMAS] = vma;
-  w[object + O_REFS] += 1;
+  objectGet(m, object);
 }
 
-/** Takes a VMA off the list; the object goes with its last reference. */
+/** Takes a VMA off the list, under the mapping lock; then the caller drops its reference. */
 export function unlinkObjectVma(m: Machine, vma: number): void {
   const w = m.words;
   const object = w[vma + V_OBJECT];
@@ -118,7 +123,6 @@ export function unlinkObjectVma(m: Machine, vma: number): void {
   if (prev !== 0) w[prev + V_OBJECT_NEXT] = next;
   else w[object + O_VMAS] = next;
   w[vma + V_OBJECT] = 0;
-  objectPut(m, object);
 }
 
 /** Writes the record of an object's frame that nothing maps yet. */
@@ -173,13 +177,16 @@ export function objectAddPage(
     }
   }
   const index = lo & m.mask;
+  let contents = 0;
   if ((entryFlags(m, table, index) & KIND_MASK) === ENTRY_SWAP) {
     const slot = entryWord(m, table, index);
+    contents = readContents(m, contentsOfSlot(m, slot));
     removeEntry(m, object, table, index);
     swapSlotPut(m, slot);
     m.words[object + O_SWAPPED] -= 1;
   }
   formatObjectFrame(m, pfn, object, hi * m.loPages + lo);
+  writeContents(m, pfn, contents);
   addEntry(m, object, table, index, ENTRY_PAGE, pfn);
   m.words[object + O_PAGES] += 1;
   return pfn;
@@ -203,20 +210,25 @@ export function freeObjectFrame(m: Machine, pfn: number): void {
 }
 
 export function objectGet(m: Machine, object: number): void {
-  m.words[object + O_REFS] += 1;
+  if (m.isShared) Atomics.add(m.words, object + O_REFS, 1);
+  else m.words[object + O_REFS] += 1;
 }
 
 /** Drops a reference; the last one frees the pages, the index and the record. */
 export function objectPut(m: Machine, object: number): void {
   const w = m.words;
-  w[object + O_REFS] -= 1;
-  if (w[object + O_REFS] > 0) return;
+  const at = object + O_REFS;
+  const left = m.isShared ? Atomics.sub(w, at, 1) - 1 : w[at] - 1;
+  if (!m.isShared) w[at] = left;
+  if (left > 0) return;
   dropObjectPages(m, object, 0, OBJECT_PAGES_MAX);
+  if (m.isShared) m.lock(H_LIST_LOCK);
   const next = w[object + O_NEXT];
   const prev = w[object + O_PREV];
   if (next !== 0) w[next + O_PREV] = prev;
   if (prev !== 0) w[prev + O_NEXT] = next;
   else w[H_OBJECT_LIST] = next;
+  if (m.isShared) m.unlock(H_LIST_LOCK);
   w[object + OWNER_KIND] = 0;
   m.forgetWalk();
   arenaFree(m, classFor(OBJECT_WORDS), object);

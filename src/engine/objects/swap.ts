@@ -2,6 +2,7 @@ import { F_SWAP_SLOT, frameRecord } from '../frames/frame-record.ts';
 import {
   H_SWAP_CACHE,
   H_SWAP_FREE,
+  H_SWAP_LOCK,
   H_SWAP_MAP,
   H_SWAP_NEXT,
   H_SWAP_SLOTS,
@@ -11,9 +12,21 @@ import type { Machine } from '../machine.ts';
 
 /**
  * The modelled swap device: slots of a page each, with a count of the entries that refer to a slot
- * (one word; Linux has a byte and continues it where that is too small), and the swap cache: the frame that a slot with several users was read into, so that all of them share it.
- * Contents are not modelled; where a page is, and who refers to it, is.
+ * (one word; Linux has a byte and continues it where that is too small), and the swap cache: the
+ * frame that a slot with several users was read into, so that all of them share it. What stands in a
+ * slot is not modelled; where a page is, and who refers to it, is.
+ *
+ * On a shared machine one lock guards all of it. `swapSlotGet` and `swapSlotPut` take it themselves;
+ * the others are for callers that hold it, or have stopped the world.
  */
+export function lockSwap(m: Machine): void {
+  if (m.isShared && !m.isWorldStopped) m.lock(H_SWAP_LOCK);
+}
+
+export function unlockSwap(m: Machine): void {
+  if (m.isShared && !m.isWorldStopped) m.unlock(H_SWAP_LOCK);
+}
+
 /**
  * A slot with no user yet, or 0 when the device is full: the one that was freed last, else the first
  * that was never used. The caller puts users on it, or gives it back by `swapSlotFree`.
@@ -45,12 +58,20 @@ export function hasFreeSwap(m: Machine): boolean {
 /** One more entry refers to the slot. */
 export function swapSlotGet(m: Machine, slot: number): void {
   const at = m.words[H_SWAP_MAP] + slot;
+  lockSwap(m);
   if (m.words[at] === 0) m.words[H_SWAP_USED] += 1;
   m.words[at] += 1;
+  unlockSwap(m);
 }
 
 /** One entry less; after the last the slot is free and the cache forgets it. */
 export function swapSlotPut(m: Machine, slot: number): void {
+  lockSwap(m);
+  swapSlotPutLocked(m, slot);
+  unlockSwap(m);
+}
+
+export function swapSlotPutLocked(m: Machine, slot: number): void {
   const at = m.words[H_SWAP_MAP] + slot;
   m.words[at] -= 1;
   if (m.words[at] !== 0) return;
@@ -78,7 +99,9 @@ export function swapCacheAdd(m: Machine, pfn: number, slot: number): void {
 /** The frame (by its record) is no longer the slot's page: it is freed, rewritten, or the slot went. */
 export function swapCacheForget(m: Machine, rec: number): void {
   const w = m.words;
-  w[w[H_SWAP_CACHE] + w[rec + F_SWAP_SLOT]] = 0;
+  const at = w[H_SWAP_CACHE] + w[rec + F_SWAP_SLOT];
+  // Another thread may have put a new frame in the place of this one, which was on its way out.
+  if (w[at] !== 0 && frameRecord(m, w[at]) === rec) w[at] = 0;
   w[rec + F_SWAP_SLOT] = 0;
 }
 

@@ -1,5 +1,6 @@
 import { freeExtent } from '../frames/alloc.ts';
-import { blockOf } from '../frames/frame-record.ts';
+import { blockOf, FRAME_ORPHAN, frameRecord, setFrameFlags } from '../frames/frame-record.ts';
+import { addMapping, dropMapping } from '../frames/map-count.ts';
 import { blockExtent, EXTENT_NONE } from '../frames/pageblock.ts';
 import { BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -19,6 +20,7 @@ import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/tabl
 import { UNIFORM_RUN, uniformBase, uniformBecameEmpty, uniformKind } from '../tables/uniform.ts';
 import { freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
 import { ZAP_KEEP_GUARDS, ZAP_OBJECT_ONLY, zapRange } from '../tables/zap.ts';
+import { enter, leave } from '../threads/world.ts';
 import {
   freeObjectFrame,
   O_PAGES,
@@ -28,6 +30,7 @@ import {
   objectSize,
   setObjectSize,
 } from './object.ts';
+import { lockMappings, lockPages, unlockMappings, unlockPages } from './object-lock.ts';
 import { swapSlotPut } from './swap.ts';
 
 const cursor = new LeafCursor();
@@ -38,11 +41,15 @@ const cursor = new LeafCursor();
  */
 export function truncateObject(m: Machine, object: number, sizeBytes: number): void {
   const from = Math.ceil(sizeBytes / 4096);
+  const wasOffline = enter(m);
+  lockMappings(m, object);
+  lockPages(m, object);
   const old = Math.ceil(objectSize(m, object) / 4096);
   setObjectSize(m, object, sizeBytes);
-  if (from >= old) return;
-  unmapObjectRange(m, object, from, OBJECT_PAGES_MAX, ZAP_KEEP_GUARDS);
-  dropObjectPages(m, object, from, OBJECT_PAGES_MAX);
+  unlockPages(m, object);
+  if (from < old) removePages(m, object, from, OBJECT_PAGES_MAX, ZAP_KEEP_GUARDS);
+  unlockMappings(m, object);
+  leave(m, wasOffline);
 }
 
 /**
@@ -50,8 +57,26 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
  * but not private copies.
  */
 export function punchObject(m: Machine, object: number, start: number, end: number): void {
-  unmapObjectRange(m, object, start, end, ZAP_OBJECT_ONLY | ZAP_KEEP_GUARDS);
-  dropObjectPages(m, object, start, end);
+  const wasOffline = enter(m);
+  lockMappings(m, object);
+  removePages(m, object, start, end, ZAP_OBJECT_ONLY | ZAP_KEEP_GUARDS);
+  unlockMappings(m, object);
+  leave(m, wasOffline);
+}
+
+/**
+ * Out of all mappings and out of the index. On a shared machine first out of the index, so that no
+ * fault maps the page again behind the zap; a frame that is still mapped then is an orphan, freed
+ * with its last mapping.
+ */
+function removePages(m: Machine, object: number, start: number, end: number, how: number): void {
+  if (m.isShared) {
+    lockPages(m, object);
+    dropObjectPages(m, object, start, end);
+    unlockPages(m, object);
+  }
+  unmapObjectRange(m, object, start, end, how);
+  if (!m.isShared) dropObjectPages(m, object, start, end);
 }
 
 /** Zaps the pages [start, end) of the object in every mapping. */
@@ -110,13 +135,25 @@ function dropLeafPages(m: Machine, object: number, table: number, from: number, 
     const word = entryWord(m, table, i);
     removeEntry(m, object, table, i);
     if ((flags & KIND_MASK) === ENTRY_PAGE) {
-      freeObjectFrame(m, word);
+      dropObjectFrame(m, word);
       w[object + O_PAGES] -= 1;
     } else if ((flags & KIND_MASK) === ENTRY_SWAP) {
       swapSlotPut(m, word);
       w[object + O_SWAPPED] -= 1;
     }
   }
+}
+
+/** Frees a frame that left the index, now or with its last mapping. */
+function dropObjectFrame(m: Machine, pfn: number): void {
+  if (!m.isShared) {
+    freeObjectFrame(m, pfn);
+    return;
+  }
+  // A mapping of our own for the moment, so that the flag and the last mapping cannot miss each other.
+  addMapping(m, pfn);
+  setFrameFlags(m, frameRecord(m, pfn), FRAME_ORPHAN);
+  dropMapping(m, pfn);
 }
 
 function freeRun(m: Machine, base: number, frames: number): void {

@@ -1,4 +1,5 @@
 import {
+  clearFrameFlags,
   F_STAMP,
   F_STATE,
   F_SWAP_SLOT,
@@ -6,6 +7,7 @@ import {
   FRAME_DIRTY,
   FRAME_LAZYFREE,
   FRAME_REFERENCED,
+  setFrameFlags,
 } from '../frames/frame-record.ts';
 import { ensureRecord, mapCount } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
@@ -21,8 +23,10 @@ import {
   KIND_MASK,
 } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
+import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
 import { closeOpened } from '../tables/stored.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
+import { resumeWorld, stopWorld } from '../threads/world.ts';
 import { pageOut } from './page-out.ts';
 
 /** Advice about the near future of pages: MADV_COLD, MADV_PAGEOUT and MADV_FREE. */
@@ -39,9 +43,17 @@ export function ageRange(
   end: number,
   isPageOut: boolean,
 ): void {
+  // Paging out goes through other address spaces' tables (objects/rmap.ts).
+  const mustStop = isPageOut && m.isShared;
+  if (mustStop) stopWorld(m);
+  ageTables(m, mm, start, end, isPageOut);
+  if (mustStop) resumeWorld(m);
+}
+
+function ageTables(m: Machine, mm: number, start: number, end: number, isPageOut: boolean): void {
   cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
-    if (!isLeaf(m, table)) continue;
+    if (!isLeaf(m, table) || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;
     const last = first + (cursor.end - cursor.start);
     for (let i = first; i < last; i++) {
@@ -51,12 +63,13 @@ export function ageRange(
       if (mapCount(m, pfn) !== 1) continue;
       const rec = ensureRecord(m, pfn);
       if ((flags & ENTRY_ACCESSED) !== 0) changeEntry(m, table, i, flags & ~ENTRY_ACCESSED, pfn);
-      m.words[rec + F_STATE] &= ~(FRAME_ACTIVE | FRAME_REFERENCED);
+      clearFrameFlags(m, rec, FRAME_ACTIVE | FRAME_REFERENCED);
       m.words[rec + F_STAMP] = 0;
       if (!isPageOut) continue;
       pageOut(m, pfn, rec, table);
       closeOpened(m);
     }
+    unlockLeaf(m, table);
     if (isPageOut) tableLostEntries(m, mm, table);
   }
 }
@@ -69,7 +82,7 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
   const w = m.words;
   cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
-    if (!isLeaf(m, table)) continue;
+    if (!isLeaf(m, table) || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;
     const last = first + (cursor.end - cursor.start);
     for (let i = first; i < last; i++) {
@@ -87,9 +100,11 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
         const isNeeded = (w[rec + F_STATE] & FRAME_DIRTY) !== 0 || w[rec + F_SWAP_SLOT] !== 0;
         if (isNeeded && mapCount(m, pfn) !== 1) continue;
         changeEntry(m, table, i, flags & ~(ENTRY_ACCESSED | ENTRY_DIRTY), pfn);
-        w[rec + F_STATE] = (w[rec + F_STATE] & ~(FRAME_ACTIVE | FRAME_DIRTY)) | FRAME_LAZYFREE;
+        clearFrameFlags(m, rec, FRAME_ACTIVE | FRAME_DIRTY);
+        setFrameFlags(m, rec, FRAME_LAZYFREE);
       }
     }
+    unlockLeaf(m, table);
     tableLostEntries(m, mm, table);
   }
 }

@@ -12,9 +12,16 @@ import {
 import { freeAnon } from '../frames/map-count.ts';
 import { freeToPcp } from '../frames/pcp.ts';
 import type { Machine } from '../machine.ts';
+import { saveContents } from '../objects/contents.ts';
 import { isShmem, isShmemVma, O_PAGES, O_SWAPPED, objectPageOf } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
-import { swapSlotAlloc, swapSlotFree, swapSlotGet, swapSlotUsers } from '../objects/swap.ts';
+import {
+  swapCacheAdd,
+  swapSlotAlloc,
+  swapSlotFree,
+  swapSlotGet,
+  swapSlotUsers,
+} from '../objects/swap.ts';
 import { C_SWAP, mmCounters } from '../space/mm.ts';
 import { VM_LOCKED } from '../space/vm-flags.ts';
 import { V_FLAGS } from '../space/vma.ts';
@@ -40,6 +47,7 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
   if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0) {
     if (!wasWrittenSince(m, pfn)) {
       unmapEverywhere(m, pfn, rec, 0, busyTable);
+      if (w[rec + F_MAPCOUNT] !== 0) return false;
       freeAnon(m, pfn, rec);
       return true;
     }
@@ -47,8 +55,13 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
   }
   const slot = swapSlotAlloc(m);
   if (slot === 0) return false;
+  saveContents(m, pfn, slot);
   unmapEverywhere(m, pfn, rec, slot, busyTable);
+  const isStillMapped = w[rec + F_MAPCOUNT] !== 0;
   if (swapSlotUsers(m, slot) === 0) swapSlotFree(m, slot);
+  else if (isStillMapped) swapCacheAdd(m, pfn, slot);
+  // A mapping that the walk does not find keeps the page (try_to_unmap fails).
+  if (isStillMapped) return false;
   freeAnon(m, pfn, rec);
   return true;
 }
@@ -58,6 +71,7 @@ function pageOutObject(m: Machine, pfn: number, rec: number, busyTable: number):
   const object = w[rec + F_MAPPING];
   const shmem = isShmem(m, object);
   unmapEverywhere(m, pfn, rec, 0, busyTable);
+  if (w[rec + F_MAPCOUNT] !== 0) return false;
   // Shared memory that was never written is zeros: it needs no slot. Written pages without one stay,
   // unmapped.
   const slot = shmem && (w[rec + F_STATE] & FRAME_DIRTY) !== 0 ? swapSlotAlloc(m) : 0;
@@ -67,6 +81,7 @@ function pageOutObject(m: Machine, pfn: number, rec: number, busyTable: number):
   const lo = page - hi * m.loPages;
   const leaf = findLeaf(m, object, hi, lo);
   if (slot !== 0) {
+    saveContents(m, pfn, slot);
     changeEntry(m, leaf, lo & m.mask, ENTRY_SWAP, slot);
     swapSlotGet(m, slot);
     w[object + O_SWAPPED] += 1;

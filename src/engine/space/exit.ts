@@ -8,8 +8,9 @@ import { freeVmaList, vmaAt, vmaEnd, vmaStart } from './vma.ts';
 /** One user of the address space less; the last one tears it down (mmput, exit_mmap). */
 export function exitMm(m: Machine, mm: number): void {
   const w = m.words;
-  w[mm + MM_USERS] -= 1;
-  if (w[mm + MM_USERS] > 0) return;
+  const left = m.isShared ? Atomics.sub(w, mm + MM_USERS, 1) - 1 : w[mm + MM_USERS] - 1;
+  if (!m.isShared) w[mm + MM_USERS] = left;
+  if (left > 0) return;
   const count = w[mm + MM_VMA_COUNT];
   for (let at = 0; at < count; at++) {
     const vma = vmaAt(m, mm, at);

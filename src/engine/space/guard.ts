@@ -4,6 +4,7 @@ import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { tableLostEntries } from '../tables/emptied.ts';
 import { ENTRY_GUARD, ENTRY_NONE, KIND_MASK } from '../tables/entry.ts';
 import { addEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
+import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
 import { ensureTable, isLeaf, LeafCursor } from '../tables/walk.ts';
 import { ZAP_KEEP_GUARDS, zapRange } from '../tables/zap.ts';
 import { C_GUARD, mmCounters } from './mm.ts';
@@ -28,7 +29,8 @@ export function installGuards(
   const w = m.words;
   if (!isAllowed(m, vma, VM_SPECIAL | VM_LOCKED)) return -Errno.EINVAL;
   // With markers the tables are no longer empty: fork must copy them.
-  w[vma + V_FLAGS] |= VM_MAYBE_GUARD;
+  if (m.isShared) Atomics.or(w, vma + V_FLAGS, VM_MAYBE_GUARD);
+  else w[vma + V_FLAGS] |= VM_MAYBE_GUARD;
   if (w[vma + V_OBJECT] === 0 && w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
   zapRange(m, mm, vma, start, end, ZAP_KEEP_GUARDS);
   for (let page = start; page < end; ) {
@@ -36,6 +38,7 @@ export function installGuards(
     const lo = page - hi * m.loPages;
     const leaf = ensureTable(m, mm, 0, hi, lo);
     if (leaf === 0) return -Errno.ENOMEM;
+    if (!lockLeaf(m, leaf)) continue;
     const first = lo & m.mask;
     const last = Math.min(m.entryCount, first + (end - page));
     for (let i = first; i < last; i++) {
@@ -43,6 +46,7 @@ export function installGuards(
       addEntry(m, mm, leaf, i, ENTRY_GUARD, 0);
       w[mmCounters(m, mm) + C_GUARD] += 1;
     }
+    unlockLeaf(m, leaf);
     page += last - first;
   }
   return 0;
@@ -64,11 +68,13 @@ export function removeGuards(
     const first = cursor.start % m.entryCount;
     const last = first + (cursor.end - cursor.start);
     let removed = 0;
+    if (!lockLeaf(m, table)) continue;
     for (let i = first; i < last; i++) {
       if ((entryFlags(m, table, i) & KIND_MASK) !== ENTRY_GUARD) continue;
       removeEntry(m, mm, table, i);
       removed++;
     }
+    unlockLeaf(m, table);
     m.words[mmCounters(m, mm) + C_GUARD] -= removed;
     if (removed > 0) tableLostEntries(m, mm, table);
   }

@@ -84,6 +84,29 @@ function isKnown(m: Machine, advice: number): boolean {
   return KNOWN.has(advice);
 }
 
+/**
+ * True for advice that changes areas, and so wants the mmap_lock for writing; the rest is about what
+ * they hold (madvise_need_mmap_write).
+ */
+export function changesAreas(advice: number): boolean {
+  return !CONTENTS_ONLY.has(advice);
+}
+
+const CONTENTS_ONLY: ReadonlySet<number> = new Set([
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_REMOVE,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_COLLAPSE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+]);
+
 /** madvise_walk_vmas: holes are passed over and make it ENOMEM in the end; an error stops it. */
 function eachArea(m: Machine, mm: number, start: number, end: number, advice: number): number {
   let at = start;

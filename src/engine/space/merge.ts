@@ -1,6 +1,7 @@
 import type { Machine } from '../machine.ts';
 import { anonVmaClone, hadUncowedParents, unlinkAnonVmas } from '../objects/anon-vma.ts';
-import { linkObjectVma, unlinkObjectVma } from '../objects/object.ts';
+import { linkObjectVma, objectPut, unlinkObjectVma } from '../objects/object.ts';
+import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
 import { MM_VMA_COUNT } from './mm.ts';
 import { VM_DONTEXPAND, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import {
@@ -21,6 +22,7 @@ import {
   vmaSetRange,
   vmaStart,
 } from './vma.ts';
+import { vmaStartWrite } from './vma-lock.ts';
 
 /**
  * Splitting and merging of VMAs (mm/vma.c). Two touching areas merge if their flags and object are
@@ -49,13 +51,19 @@ export function splitVmaUnchecked(
   const end = vmaEnd(m, vma);
   const pgoff = vmaPgoff(m, vma);
   const upperPgoff = pgoff + (page - start);
-  // The old area gives way before the new one enters the list.
+  const object = m.words[vma + V_OBJECT];
+  // The old area gives way before the new one enters the list; a truncation sees neither half alone.
+  lockMappings(m, object);
+  let made = 0;
   if (isNewBelow) {
     vmaSetRange(m, vma, page, end, upperPgoff);
-    return insertCopy(m, vma, start, page, pgoff);
+    made = insertCopy(m, vma, start, page, pgoff);
+  } else {
+    vmaSetRange(m, vma, start, page, pgoff);
+    made = insertCopy(m, vma, page, end, upperPgoff);
   }
-  vmaSetRange(m, vma, start, page, pgoff);
-  return insertCopy(m, vma, page, end, upperPgoff);
+  unlockMappings(m, object);
+  return made;
 }
 
 /** A new area like `vma` (flags, anon_vmas, object) with other bounds. */
@@ -71,10 +79,26 @@ function insertCopy(m: Machine, vma: number, start: number, end: number, pgoff: 
 
 /** Takes an area out of the list and frees it with its links. */
 export function deleteVma(m: Machine, vma: number): void {
+  const object = m.words[vma + V_OBJECT];
+  lockMappings(m, object);
+  deleteVmaLocked(m, vma, object);
+  unlockMappings(m, object);
+  if (object !== 0) objectPut(m, object);
+}
+
+/** The caller holds the object's mapping lock, and drops the area's reference afterwards. */
+function deleteVmaLocked(m: Machine, vma: number, object: number): void {
   vmaRemove(m, vma);
   if (m.words[vma + V_AVC] !== 0) unlinkAnonVmas(m, vma);
-  if (m.words[vma + V_OBJECT] !== 0) unlinkObjectVma(m, vma);
+  if (object !== 0) unlinkObjectVma(m, vma);
   vmaDestroy(m, vma);
+}
+
+/** An area that a neighbour of the same object swallows: the object keeps other references. */
+function absorbVma(m: Machine, vma: number): void {
+  const object = m.words[vma + V_OBJECT];
+  deleteVmaLocked(m, vma, object);
+  if (object !== 0) objectPut(m, object);
 }
 
 /** What a merge is about: a range with what it is, or will be, made of. */
@@ -134,6 +158,7 @@ function canMergeRight(m: Machine, prev: number, next: number, p: Proposal): boo
 function adoptAnonVma(m: Machine, dst: number, src: number): void {
   const w = m.words;
   if (src === 0 || w[src + V_ANON_VMA] === 0 || w[dst + V_ANON_VMA] !== 0) return;
+  vmaStartWrite(m, dst);
   w[dst + V_ANON_VMA] = w[src + V_ANON_VMA];
   anonVmaClone(m, dst, src);
 }
@@ -169,19 +194,38 @@ export function mergeNewRange(
   const right = !isExpandOnly && canMergeRight(m, left, next, p) ? next : 0;
   if (left === 0 && right === 0) return 0;
   const target = left !== 0 ? left : right;
+  lockMappings(m, object);
+  growOver(m, left, right, copiedFrom, start, end, pgoff, flags);
+  unlockMappings(m, object);
+  return target;
+}
+
+/** The neighbours that merge with [start, end) take it over. */
+function growOver(
+  m: Machine,
+  left: number,
+  right: number,
+  copiedFrom: number,
+  start: number,
+  end: number,
+  pgoff: number,
+  flags: number,
+): void {
+  const target = left !== 0 ? left : right;
+  vmaStartWrite(m, target);
+  if (right !== 0) vmaStartWrite(m, right);
   keepSticky(m, target, flags, right === 0 ? 0 : m.words[right + V_FLAGS]);
   if (left !== 0 && right !== 0) {
     const newEnd = vmaEnd(m, right);
     adoptAnonVma(m, left, right);
     adoptAnonVma(m, left, copiedFrom);
-    deleteVma(m, right);
+    absorbVma(m, right);
     vmaSetRange(m, left, vmaStart(m, left), newEnd, vmaPgoff(m, left));
   } else {
     adoptAnonVma(m, target, copiedFrom);
     if (left !== 0) vmaSetRange(m, left, vmaStart(m, left), end, vmaPgoff(m, left));
     else vmaSetRange(m, right, start, vmaEnd(m, right), pgoff);
   }
-  return target;
 }
 
 /**
@@ -200,7 +244,9 @@ export function modifyVma(
   if (merged !== 0) return merged;
   if (start > vmaStart(m, vma) && splitVma(m, vma, start, true) === 0) return 0;
   if (end < vmaEnd(m, vma) && splitVma(m, vma, end, false) === 0) return 0;
+  vmaStartWrite(m, vma);
   m.words[vma + V_FLAGS] = flags;
+  // Exclusive machines remember the last slot's VMA, whose flags they read anew; shared ones do not.
   return vma;
 }
 
@@ -233,24 +279,46 @@ function mergeExistingRange(
   const left = canMergeLeft(m, prev, p) ? prev : 0;
   const right = canMergeRight(m, left, next, p) ? next : 0;
   if (left === 0 && right === 0) return 0;
+  lockMappings(m, object);
+  const target = absorbPart(m, vma, left, right, start, end, pgoff);
+  unlockMappings(m, object);
+  return target;
+}
+
+/** The neighbours that merge with the part [start, end) of an area take it over. */
+function absorbPart(
+  m: Machine,
+  vma: number,
+  left: number,
+  right: number,
+  start: number,
+  end: number,
+  pgoff: number,
+): number {
+  const w = m.words;
+  const isAtStart = start === vmaStart(m, vma);
+  const isAtEnd = end === vmaEnd(m, vma);
+  vmaStartWrite(m, vma);
+  if (left !== 0) vmaStartWrite(m, left);
+  if (right !== 0) vmaStartWrite(m, right);
   keepSticky(m, left !== 0 ? left : right, w[vma + V_FLAGS], right === 0 ? 0 : w[right + V_FLAGS]);
   if (left !== 0 && right !== 0) {
     const newEnd = vmaEnd(m, right);
     adoptAnonVma(m, left, w[right + V_ANON_VMA] !== 0 ? right : vma);
-    deleteVma(m, vma);
-    deleteVma(m, right);
+    absorbVma(m, vma);
+    absorbVma(m, right);
     vmaSetRange(m, left, vmaStart(m, left), newEnd, vmaPgoff(m, left));
     return left;
   }
   if (left !== 0) {
     adoptAnonVma(m, left, vma);
-    if (isAtEnd) deleteVma(m, vma);
+    if (isAtEnd) absorbVma(m, vma);
     else vmaSetRange(m, vma, end, vmaEnd(m, vma), vmaPgoff(m, vma) + (end - start));
     vmaSetRange(m, left, vmaStart(m, left), end, vmaPgoff(m, left));
     return left;
   }
   adoptAnonVma(m, right, vma);
-  if (isAtStart) deleteVma(m, vma);
+  if (isAtStart) absorbVma(m, vma);
   else vmaSetRange(m, vma, vmaStart(m, vma), start, vmaPgoff(m, vma));
   vmaSetRange(m, right, start, vmaEnd(m, right), pgoff);
   return right;

@@ -1,9 +1,10 @@
 import { Errno, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../../base/index.ts';
-import { F_STATE, FRAME_UNEVICTABLE } from '../frames/frame-record.ts';
+import { clearFrameFlags, FRAME_UNEVICTABLE, setFrameFlags } from '../frames/frame-record.ts';
 import { ensureRecord } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
 import { entryFlags, entryWord } from '../tables/leaf.ts';
+import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
 import { T_COUNT } from '../tables/table.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { modifyVma } from './merge.ts';
@@ -119,12 +120,14 @@ function setUnevictable(
   const w = m.words;
   cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
-    if (!isLeaf(m, table) || w[table + T_COUNT] === 0) continue;
+    if (!isLeaf(m, table) || w[table + T_COUNT] === 0 || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;
     for (let i = first; i < first + (cursor.end - cursor.start); i++) {
       if ((entryFlags(m, table, i) & KIND_MASK) !== ENTRY_PAGE) continue;
-      const at = ensureRecord(m, entryWord(m, table, i)) + F_STATE;
-      w[at] = isPinned ? w[at] | FRAME_UNEVICTABLE : w[at] & ~FRAME_UNEVICTABLE;
+      const rec = ensureRecord(m, entryWord(m, table, i));
+      if (isPinned) setFrameFlags(m, rec, FRAME_UNEVICTABLE);
+      else clearFrameFlags(m, rec, FRAME_UNEVICTABLE);
     }
+    unlockLeaf(m, table);
   }
 }

@@ -1,5 +1,5 @@
 import { arenaAllocZeroed, arenaFree, classFor } from '../arena.ts';
-import { H_CPUS, H_MM_LIST } from '../layout.ts';
+import { H_CPUS, H_LIST_LOCK, H_MM_LIST, H_SEQ_BASE } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { OWNER_KIND, OWNER_MM, OWNER_ROOT, OWNER_TABLES } from '../tables/owner.ts';
 import { setRoot, tableCreate } from '../tables/table.ts';
@@ -15,9 +15,8 @@ export const MM_VMA_ENDS = 12; // word offset of the VMAs' ends, doubles, ascend
 export const MM_VMA_IDS = 13; // word offset of the VMAs in the same order
 export const MM_LAST_VMA = 14; // the VMA of the last fault
 export const MM_LOCK = 15; // mmap_lock: number of readers, or -1 for a writer
-export const MM_SEQ = 16; // grows with each change of the VMA list
-/** Guards the making of anon_vmas by faults. */
-export const MM_ANON_LOCK = 17;
+export const MM_SEQ = 16; // grows with each change of a VMA and with each table taken away
+export const MM_LOCK_WAITERS = 17; // threads that wait for the mmap_lock as writers
 export const MM_START_BRK = 18; // doubles, pages
 export const MM_BRK = 20; // bytes
 export const MM_MMAP_BASE = 22;
@@ -33,8 +32,11 @@ export const MM_CGROUP = 32;
 export const MM_STORED_TABLES = 33;
 export const MM_POOL_BYTES = 34;
 export const MM_TABLE_REFAULTS = 35;
+export const MM_LOCK_SEQ = 36; // grows with each release of the mmap_lock by a writer (vma-lock.ts)
+export const MM_IS_REAPED = 38; // 1 after the OOM killer of a shared machine chose it (reclaim/oom.ts)
+export const MM_LIST_SEQ = 37; // odd while the VMA list is being changed
 /** From here one group of counters a cpu, each written by its own thread only; the value is the sum. */
-export const MM_COUNTERS = 40;
+export const MM_COUNTERS = 48;
 export const MM_COUNTER_WORDS = 16;
 
 // Counters of a group.
@@ -51,6 +53,9 @@ export const C_TABLES_FREED = 9; // last-level tables freed for being empty, by 
 /** First touches by the hot path: each is a fault and an anonymous page. `mmCounter` adds it to both. */
 export const C_FRESH = 10;
 export const C_GUARD = 11; // guard markers
+
+/** Changes that one address space's sequence number has room for before the next one's begin. */
+const SEQ_STRIDE = 2 ** 20;
 
 function mmClass(m: Machine): number {
   return classFor(MM_COUNTERS + m.words[H_CPUS] * MM_COUNTER_WORDS);
@@ -71,21 +76,29 @@ export function mmCreate(m: Machine, pid: number): number {
     return 0;
   }
   setRoot(m, mm, root);
+  w[mm + MM_LOCK_SEQ] = 1;
+  if (m.isShared) m.lock(H_LIST_LOCK);
+  // No number that a dead address space at this place had comes again (walkSeq).
+  w[H_SEQ_BASE] = (w[H_SEQ_BASE] + SEQ_STRIDE) | 0;
+  w[mm + MM_SEQ] = w[H_SEQ_BASE];
   const next = w[H_MM_LIST];
   w[mm + MM_NEXT] = next;
   if (next !== 0) w[next + MM_PREV] = mm;
   w[H_MM_LIST] = mm;
+  if (m.isShared) m.unlock(H_LIST_LOCK);
   return mm;
 }
 
 /** Frees the record; tables and VMAs must be gone (exit.ts). */
 export function mmDestroy(m: Machine, mm: number): void {
   const w = m.words;
+  if (m.isShared) m.lock(H_LIST_LOCK);
   const next = w[mm + MM_NEXT];
   const prev = w[mm + MM_PREV];
   if (next !== 0) w[next + MM_PREV] = prev;
   if (prev !== 0) w[prev + MM_NEXT] = next;
   else w[H_MM_LIST] = next;
+  if (m.isShared) m.unlock(H_LIST_LOCK);
   w[mm + OWNER_KIND] = 0;
   w[mm + OWNER_ROOT] = 0;
   m.forgetWalk();

@@ -23,6 +23,7 @@ import {
   objectPut,
   objectType,
 } from '../objects/object.ts';
+import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
 import { mergeNewRange } from './merge.ts';
 import { MM_DEF_FLAGS, MM_LOCKED_VM, MM_MMAP_BASE, MM_VMA_COUNT } from './mm.ts';
 import { unmapRange } from './munmap.ts';
@@ -194,7 +195,11 @@ export function mapRegion(
   if (mergeNewRange(m, mm, start, end, pgoff, flags, object, 0, false) !== 0) return start;
   const vma = vmaCreate(m, mm, start, end, pgoff, flags);
   vmaInsert(m, vma);
-  if (object !== 0) linkObjectVma(m, object, vma);
+  if (object !== 0) {
+    lockMappings(m, object);
+    linkObjectVma(m, object, vma);
+    unlockMappings(m, object);
+  }
   return start;
 }
 

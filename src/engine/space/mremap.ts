@@ -2,6 +2,7 @@ import { Errno, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../bas
 import type { Machine } from '../machine.ts';
 import { anonVmaClone, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma } from '../objects/object.ts';
+import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
 import { moveTables } from '../tables/move.ts';
 import { mergeNewRange } from './merge.ts';
 import { pinLockedPages } from './mlock.ts';
@@ -35,6 +36,7 @@ import {
   vmaSetRange,
   vmaStart,
 } from './vma.ts';
+import { vmaStartWrite } from './vma-lock.ts';
 
 /**
  * mremap(2), after mm/mremap.c of Linux 6.18. Pages inside, bytes outside.
@@ -250,11 +252,18 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   if ((flags & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, charged)) return -Errno.ENOMEM;
   const copied = copyArea(m, mm, vma, r);
   const source = vmaLookup(m, mm, r.start);
+  vmaStartWrite(m, source);
+  vmaStartWrite(m, copied);
   raiseSequence(m, mm);
   const below = realignedBy(m, mm, source, copied, r);
-  if (!moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below)) {
-    // As the kernel: what was moved goes back, the new area goes.
-    moveTables(m, mm, r.target, r.start, r.oldPages);
+  // A truncation would look for a page at one place, then the other, and miss it on its way.
+  const object = w[source + V_OBJECT];
+  lockMappings(m, object);
+  const isMoved = moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below);
+  // As the kernel: what was moved goes back, the new area goes.
+  if (!isMoved) moveTables(m, mm, r.target, r.start, r.oldPages);
+  unlockMappings(m, object);
+  if (!isMoved) {
     unmapRange(m, mm, r.target, r.target + r.newPages);
     return -Errno.ENOMEM;
   }
@@ -307,7 +316,11 @@ function copyArea(m: Machine, mm: number, vma: number, r: Remap): number {
   const made = vmaCreate(m, mm, r.target, end, pgoff, flags);
   w[made + V_ANON_VMA] = w[vma + V_ANON_VMA];
   if (w[vma + V_AVC] !== 0) anonVmaClone(m, made, vma);
-  if (object !== 0) linkObjectVma(m, object, made);
   vmaInsert(m, made);
+  if (object !== 0) {
+    lockMappings(m, object);
+    linkObjectVma(m, object, made);
+    unlockMappings(m, object);
+  }
   return made;
 }

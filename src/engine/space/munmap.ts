@@ -7,6 +7,7 @@ import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
 import { raiseSequence } from './mmap-lock.ts';
 import { VM_LOCKED } from './vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
+import { vmaStartWrite } from './vma-lock.ts';
 
 /** munmap(2) of [start, end) pages. Holes are fine. 0 or -ENOMEM (too many areas). */
 export function unmapRange(m: Machine, mm: number, start: number, end: number): number {
@@ -54,6 +55,7 @@ export function removeAreas(m: Machine, mm: number, at: number, count: number): 
   raiseSequence(m, mm);
   for (let i = 0; i < count; i++) {
     const vma = vmaAt(m, mm, at + i);
+    vmaStartWrite(m, vma);
     if ((w[vma + V_FLAGS] & VM_LOCKED) !== 0) {
       m.doubles[(mm + MM_LOCKED_VM) >> 1] -= vmaEnd(m, vma) - vmaStart(m, vma);
     }

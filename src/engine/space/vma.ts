@@ -1,7 +1,9 @@
-import { arenaAlloc, arenaAllocZeroed, arenaFree, CLASS_16, classFor } from '../arena.ts';
+import { arenaAlloc, arenaFree, CLASS_VMA, classFor } from '../arena.ts';
 import type { Machine } from '../machine.ts';
 import {
   MM_LAST_VMA,
+  MM_LIST_SEQ,
+  MM_LOCK_SEQ,
   MM_TOTAL_VM,
   MM_VMA_CAPACITY,
   MM_VMA_COUNT,
@@ -9,6 +11,7 @@ import {
   MM_VMA_IDS,
 } from './mm.ts';
 import { raiseSequence } from './mmap-lock.ts';
+import { vmaStartWrite } from './vma-lock.ts';
 
 /**
  * A virtual memory area and the ordered list of an address space's areas.
@@ -28,9 +31,12 @@ export const V_MM = 9;
 export const V_AVC = 10; // list of links to anon_vmas
 export const V_OBJECT_NEXT = 11; // list of the object's mappings
 export const V_OBJECT_PREV = 12;
+/** The address space's MM_LOCK_SEQ while this VMA is locked for writing (vma-lock.ts). */
+export const V_LOCK_SEQ = 13;
 /** Low 32 bits of pgoff - start: turns a page number into a frame's index with one addition. */
 export const V_INDEX_DELTA = 14;
-export const V_CLASS = CLASS_16;
+/** Readers of the VMA lock. Never set to zero: a late reader may still be counted off. */
+export const V_LOCK = 15;
 
 export function vmaStart(m: Machine, vma: number): number {
   return m.doubles[(vma + V_START) >> 1];
@@ -57,16 +63,19 @@ export function vmaCreate(
   pgoff: number,
   flags: number,
 ): number {
-  const vma = arenaAllocZeroed(m, V_CLASS);
+  const vma = arenaAlloc(m, CLASS_VMA);
   const w = m.words;
+  for (let i = 0; i < V_LOCK; i++) w[vma + i] = 0;
   w[vma + V_MM] = mm;
+  // Whoever makes an area holds the mmap_lock for writing, and with it the area.
+  w[vma + V_LOCK_SEQ] = w[mm + MM_LOCK_SEQ];
   w[vma + V_FLAGS] = flags;
   writeBounds(m, vma, start, end, pgoff);
   return vma;
 }
 
 export function vmaDestroy(m: Machine, vma: number): void {
-  arenaFree(m, V_CLASS, vma);
+  arenaFree(m, CLASS_VMA, vma);
 }
 
 function writeBounds(m: Machine, vma: number, start: number, end: number, pgoff: number): void {
@@ -123,6 +132,7 @@ export function vmaInsert(m: Machine, vma: number): void {
   const w = m.words;
   const mm = w[vma + V_MM];
   const count = w[mm + MM_VMA_COUNT];
+  beginListChange(m, mm);
   if (count === w[mm + MM_VMA_CAPACITY]) growList(m, mm);
   const at = findVmaIndex(m, mm, vmaStart(m, vma));
   const ids = w[mm + MM_VMA_IDS];
@@ -132,7 +142,7 @@ export function vmaInsert(m: Machine, vma: number): void {
   w[ids + at] = vma;
   m.doubles[ends + at] = vmaEnd(m, vma);
   w[mm + MM_VMA_COUNT] = count + 1;
-  raiseSequence(m, mm);
+  endListChange(m, mm);
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += vmaEnd(m, vma) - vmaStart(m, vma);
 }
 
@@ -140,14 +150,16 @@ export function vmaInsert(m: Machine, vma: number): void {
 export function vmaRemove(m: Machine, vma: number): void {
   const w = m.words;
   const mm = w[vma + V_MM];
+  vmaStartWrite(m, vma);
   const at = vmaIndexOf(m, vma);
   const count = w[mm + MM_VMA_COUNT];
+  beginListChange(m, mm);
   const ids = w[mm + MM_VMA_IDS];
   const ends = w[mm + MM_VMA_ENDS] >> 1;
   w.copyWithin(ids + at, ids + at + 1, ids + count);
   m.doubles.copyWithin(ends + at, ends + at + 1, ends + count);
   w[mm + MM_VMA_COUNT] = count - 1;
-  raiseSequence(m, mm);
+  endListChange(m, mm);
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] -= vmaEnd(m, vma) - vmaStart(m, vma);
 }
@@ -165,13 +177,25 @@ export function vmaSetRange(
 ): void {
   const w = m.words;
   const mm = w[vma + V_MM];
+  vmaStartWrite(m, vma);
   const at = vmaIndexOf(m, vma);
   const pages = end - start - (vmaEnd(m, vma) - vmaStart(m, vma));
+  beginListChange(m, mm);
   writeBounds(m, vma, start, end, pgoff);
   m.doubles[(w[mm + MM_VMA_ENDS] >> 1) + at] = end;
-  raiseSequence(m, mm);
+  endListChange(m, mm);
   if (w[mm + MM_LAST_VMA] === vma) w[mm + MM_LAST_VMA] = 0;
   m.doubles[(mm + MM_TOTAL_VM) >> 1] += pages;
+}
+
+/** Look-ups without a lock see the odd number and try another way (vma-lock.ts). */
+function beginListChange(m: Machine, mm: number): void {
+  if (m.isShared) Atomics.add(m.words, mm + MM_LIST_SEQ, 1);
+}
+
+function endListChange(m: Machine, mm: number): void {
+  if (m.isShared) Atomics.add(m.words, mm + MM_LIST_SEQ, 1);
+  raiseSequence(m, mm);
 }
 
 function growList(m: Machine, mm: number): void {

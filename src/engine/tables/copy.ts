@@ -2,6 +2,7 @@ import { addMapping, changeRunMappings } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotGet } from '../objects/swap.ts';
 import { C_GUARD, C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
+import { tableLostEntries } from './emptied.ts';
 import {
   ENTRY_DIRTY,
   ENTRY_GUARD,
@@ -25,6 +26,7 @@ import {
   runRule,
   setRun,
 } from './leaf.ts';
+import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
 import { OWNER_ROOT } from './owner.ts';
 import {
   dropContents,
@@ -92,24 +94,56 @@ function copyBelow(
     const below = w[w[table + T_CONTENTS] + i];
     if (below === 0) continue;
     const from = base + i * span;
-    const hi = Math.floor(from / m.loPages);
-    const copy = ensureTable(m, child, level - 1, hi, from - hi * m.loPages);
-    if (copy === 0) return false;
     if (level > 1) {
+      if (!ensureAt(m, child, level - 1, from)) return false;
       if (!copyBelow(m, parent, child, below, level - 1, from, start, end, isCow, shmem)) {
         return false;
       }
       continue;
     }
-    // The child's table may have cost the parent's: reclaim stores tables.
-    const source = openChild(m, table, i);
-    if (source === 0) continue;
     const low = Math.max(0, start - from);
     const high = Math.min(m.entryCount, end - from);
-    copyLeaf(m, child, source, copy, low, high, isCow, shmem);
-    closeLeaf(m, parent, source);
+    if (!copySlot(m, parent, child, table, i, from, low, high, isCow, shmem)) return false;
   }
   return true;
+}
+
+function ensureAt(m: Machine, mm: number, level: number, page: number): number {
+  const hi = Math.floor(page / m.loPages);
+  return ensureTable(m, mm, level, hi, page - hi * m.loPages);
+}
+
+/** One last-level table, the child `slot` of the parent's `upper`. False when memory is out. */
+function copySlot(
+  m: Machine,
+  parent: number,
+  child: number,
+  upper: number,
+  slot: number,
+  from: number,
+  low: number,
+  high: number,
+  isCow: boolean,
+  shmem: boolean,
+): boolean {
+  for (;;) {
+    const copy = ensureAt(m, child, 0, from);
+    if (copy === 0) return false;
+    // Looked up only now: reclaim inside may have stored or freed the source.
+    const source = openChild(m, upper, slot);
+    if (source === 0 || !lockLeaf(m, source)) {
+      tableLostEntries(m, child, copy);
+      return true;
+    }
+    const isThere = lockLeaf(m, copy);
+    if (isThere) {
+      copyLeaf(m, child, source, copy, low, high, isCow, shmem);
+      unlockLeaf(m, copy);
+    }
+    unlockLeaf(m, source);
+    closeLeaf(m, parent, source);
+    if (isThere) return true;
+  }
 }
 
 function copyUniform(

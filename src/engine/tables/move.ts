@@ -3,7 +3,7 @@ import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
 import { closeStored, isOpened, markedTable, moveStored } from './stored.ts';
-import { linkTable, T_CONTENTS, unlinkTable } from './table.ts';
+import { linkTable, T_CONTENTS, T_LOCK, T_PARENT, unlinkTable } from './table.ts';
 import { ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
 
 /**
@@ -72,10 +72,30 @@ function moveWhole(
   const parent = tableAt(m, mm, parentLevel, target);
   const hi = Math.floor(target / m.loPages);
   const index = levelIndex(m, parentLevel, hi, target - hi * m.loPages);
-  if (m.words[m.words[parent + T_CONTENTS] + index] !== 0) return false;
+  const w = m.words;
+  if (w[w[parent + T_CONTENTS] + index] !== 0) return false;
+  // Whoever still fills the table by what it remembers is let out first; the next sees the sequence.
+  if (m.isShared) {
+    m.lock(table + T_LOCK);
+    m.unlock(table + T_LOCK);
+    lockPair(m, w[table + T_PARENT], parent);
+  }
+  const source = w[table + T_PARENT];
   unlinkTable(m, table);
   linkTable(m, parent, index, table);
+  if (m.isShared) unlockPair(m, source, parent);
   return true;
+}
+
+/** Two tables of one level, the lower id first: other threads may lock both as well. */
+function lockPair(m: Machine, a: number, b: number): void {
+  m.lock(Math.min(a, b) + T_LOCK);
+  if (a !== b) m.lock(Math.max(a, b) + T_LOCK);
+}
+
+function unlockPair(m: Machine, a: number, b: number): void {
+  if (a !== b) m.unlock(b + T_LOCK);
+  m.unlock(a + T_LOCK);
 }
 
 /** Moves a piece that lies in one slot on both sides. */
@@ -93,6 +113,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   const isStored = isOpened(m, source);
   const low = at % m.entryCount;
   const shift = (target % m.entryCount) - low;
+  if (m.isShared) lockPair(m, source, table);
   for (let i = low; i < low + pages; i++) {
     const flags = entryFlags(m, source, i);
     if (flags === ENTRY_NONE) continue;
@@ -100,6 +121,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
     removeEntry(m, mm, source, i);
     addEntry(m, mm, table, i + shift, flags, word);
   }
+  if (m.isShared) unlockPair(m, source, table);
   tableLostEntries(m, mm, source);
   // An empty source table has given the destination an empty one.
   if (table !== source) tableLostEntries(m, mm, table);

@@ -10,8 +10,9 @@ import {
 import { allocFrame } from '../frames/alloc.ts';
 import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
 import { freeToPcp } from '../frames/pcp.ts';
-import { CPU_DEFERRED, CPU_WORDS, H_CPUS, H_ZERO_CONTENTS, HEADER_WORDS } from '../layout.ts';
+import { H_ZERO_CONTENTS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { freeAfterGrace } from '../threads/grace.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
   OWNER_EMPTY_TABLES,
@@ -69,6 +70,8 @@ export const FORM_UNIFORM = 5 << FORM_SHIFT;
 
 /** Being reclaimed: nobody else may pick it (mechanisms/table-reclaim). */
 export const TABLE_FROZEN = 1 << 11;
+/** Shared machines: the table hangs in no tree any more; whoever finds it walks again. */
+export const T_DEAD: number = 1 << 12;
 
 export const FEW_MAX = 8;
 export const FEW_CLASS = CLASS_16;
@@ -84,6 +87,10 @@ export function tableForm(m: Machine, table: number): number {
 
 export function setTableForm(m: Machine, table: number, form: number): void {
   m.words[table + T_STATE] = (m.words[table + T_STATE] & ~FORM_MASK) | form;
+}
+
+export function setTableDead(m: Machine, table: number): void {
+  m.words[table + T_STATE] |= T_DEAD;
 }
 
 export function tableIndex(m: Machine, table: number): number {
@@ -154,32 +161,8 @@ export function tableDestroy(m: Machine, owner: number, table: number): void {
   dropContents(m, table);
   countTables(m, owner, level, -1);
   m.forgetWalk();
-  if (m.isShared) deferFree(m, table);
+  if (m.isShared) freeAfterGrace(m, table);
   else freeToPcp(m, m.words[table + T_PFN], table);
-}
-
-/** Another thread may still try the table's lock: the frame waits on this cpu's list. */
-function deferFree(m: Machine, table: number): void {
-  const w = m.words;
-  w[table + T_RULE] = w[m.cpuAt + CPU_DEFERRED];
-  w[m.cpuAt + CPU_DEFERRED] = table;
-}
-
-/**
- * Frees the frames of tables that all threads took away. Call it only while no thread is inside an
- * operation on the machine: that is the grace period.
- */
-export function releaseDeferred(m: Machine): void {
-  const w = m.words;
-  for (let cpu = 0; cpu < w[H_CPUS]; cpu++) {
-    const head = HEADER_WORDS + cpu * CPU_WORDS + CPU_DEFERRED;
-    for (let table = w[head]; table !== 0; ) {
-      const next = w[table + T_RULE];
-      freeToPcp(m, w[table + T_PFN], table);
-      table = next;
-    }
-    w[head] = 0;
-  }
 }
 
 /** Frees the contents and makes the table EMPTY; the caller has dealt with the entries. */

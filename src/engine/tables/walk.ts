@@ -1,5 +1,6 @@
+import { makeRoom } from '../frames/make-room.ts';
 import type { Machine } from '../machine.ts';
-import { OWNER_KIND, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
+import { OWNER_KIND, OWNER_MM, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
 import {
   closeStored,
   isOpened,
@@ -13,6 +14,7 @@ import {
   FORM_UNIFORM,
   linkTable,
   setRoot,
+  setTableDead,
   T_CONTENTS,
   T_COUNT,
   T_LOCK,
@@ -213,7 +215,11 @@ function createChildLocked(
   level: number,
 ): number {
   const w = m.words;
-  const child = tableCreate(m, owner, level);
+  let child = tableCreate(m, owner, level);
+  // The index of an object is made under its page lock, so only its caller can make room.
+  while (child === 0 && w[owner + OWNER_KIND] === OWNER_MM && makeRoom(m)) {
+    child = tableCreate(m, owner, level);
+  }
   if (child === 0) return 0;
   m.lock(parent + T_LOCK);
   const present = w[w[parent + T_CONTENTS] + index];
@@ -257,7 +263,10 @@ export function freeTable(m: Machine, owner: number, table: number): void {
     const parentLock = w[table + T_PARENT] + T_LOCK;
     if (m.isShared) m.lock(parentLock);
     unlinkTable(m, table);
-    if (m.isShared) m.unlock(parentLock);
+    if (m.isShared) {
+      setTableDead(m, table);
+      m.unlock(parentLock);
+    }
   }
   tableDestroy(m, owner, table);
 }

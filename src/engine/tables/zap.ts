@@ -1,7 +1,13 @@
-import { blockOf, F_MAPCOUNT, F_STATE, FRAME_DIRTY, FRAME_WORDS } from '../frames/frame-record.ts';
+import {
+  blockOf,
+  F_MAPCOUNT,
+  FRAME_DIRTY,
+  FRAME_WORDS,
+  setFrameFlags,
+} from '../frames/frame-record.ts';
 import { changeRunMappings, dropMapping, freeAnon, markFrameDirty } from '../frames/map-count.ts';
 import { breakExtent } from '../frames/pageblock.ts';
-import { B_CHUNK, BLOCK_FRAMES } from '../layout.ts';
+import { B_CHUNK, BLOCK_FRAMES, H_STOP } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { isShmemVma } from '../objects/object.ts';
 import { swapSlotPut } from '../objects/swap.ts';
@@ -15,8 +21,8 @@ import {
   C_ZERO,
   mmCounters,
 } from '../space/mm.ts';
-import { raiseSequence } from '../space/mmap-lock.ts';
-import { countFreedTables, isUnwantedWhenEmpty } from './emptied.ts';
+import { MUTANT, MUTANT_FAST_PATH, MUTANT_UNDERFLOW, racePoint } from '../threads/test-switches.ts';
+import { countFreedTables, freeLeaf, isUnwantedWhenEmpty } from './emptied.ts';
 import {
   ENTRY_DIRTY,
   ENTRY_GUARD,
@@ -37,6 +43,7 @@ import {
   runHigh,
   runLow,
 } from './leaf.ts';
+import { freeEmptyLeaf, freeUnhooked, lockLeaf, tryUnhookLocked } from './leaf-lock.ts';
 import { closeStored, isOpened } from './stored.ts';
 import {
   FORM_DENSE,
@@ -58,7 +65,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { freeTable, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
+import { isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -98,13 +105,72 @@ export function zapRange(
     }
     const from = cursor.start % m.entryCount;
     const to = from + (cursor.end - cursor.start);
-    if (m.isShared) m.lock(table + T_LOCK);
-    const before = m.words[table + T_COUNT];
-    if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
-    const isEmpty = m.words[table + T_COUNT] === 0;
-    if (m.isShared) m.unlock(table + T_LOCK);
-    if (isEmpty) leafWasEmptied(m, mm, table, to - from === m.entryCount, before > 0, how);
+    zapTable(m, mm, table, from, to, shmem, how);
   }
+}
+
+/** Zaps entries [from, to) of a last-level table, and frees it where somebody wants that. */
+function zapTable(
+  m: Machine,
+  mm: number,
+  table: number,
+  from: number,
+  to: number,
+  shmem: boolean,
+  how: number,
+): void {
+  if (m.isShared) {
+    zapShared(m, mm, table, from, to, shmem, how);
+    return;
+  }
+  const before = m.words[table + T_COUNT];
+  if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
+  if (m.words[table + T_COUNT] !== 0) return;
+  if (isToFree(m, mm, table, from, to, before > 0, how)) freeLeaf(m, mm, table);
+}
+
+/** Entries between two looks at whether somebody wants to stop the world. */
+const ZAP_PIECE = 128;
+
+/**
+ * The same under the table's lock. It is dropped midway if somebody waits for this thread; then others
+ * may have filled what was emptied already, and only a second look tells whether the table may go
+ * (the race of v6.14-rc: "mm: pgtable: fix incorrect reclaim of non-empty PTE pages").
+ */
+function zapShared(
+  m: Machine,
+  mm: number,
+  table: number,
+  first: number,
+  to: number,
+  shmem: boolean,
+  how: number,
+): void {
+  if (!lockLeaf(m, table)) return;
+  const w = m.words;
+  const before = w[table + T_COUNT];
+  let wasDropped = false;
+  for (let from = first; from < to && w[table + T_COUNT] > 0; ) {
+    const end = Math.min(to, from + ZAP_PIECE);
+    zapLeaf(m, mm, table, from, end, shmem, how);
+    from = end;
+    if (from === to || (w[H_STOP] === 0 && !racePoint())) continue;
+    m.unlock(table + T_LOCK);
+    racePoint();
+    wasDropped = true;
+    if (!lockLeaf(m, table)) return;
+  }
+  const isUnchecked = MUTANT === MUTANT_FAST_PATH || MUTANT === MUTANT_UNDERFLOW;
+  const isEmpty = w[table + T_COUNT] === 0 || isUnchecked;
+  if (!isEmpty || !isToFree(m, mm, table, first, to, before > 0, how)) {
+    m.unlock(table + T_LOCK);
+    return;
+  }
+  const isFast = !wasDropped || MUTANT === MUTANT_FAST_PATH;
+  const isUnhooked = isFast && tryUnhookLocked(m, mm, table);
+  m.unlock(table + T_LOCK);
+  if (isUnhooked) freeUnhooked(m, mm, table);
+  else freeEmptyLeaf(m, mm, table);
 }
 
 /** A piece of one slot, as allocators give back: one walk, or none after a touch there. */
@@ -125,40 +191,32 @@ function zapInSlot(
   const table = word > 0 ? word : openLeaf(m, mm, hi, lo);
   const isStored = word < 0 && isOpened(m, table);
   const from = lo & m.mask;
-  if (m.isShared) m.lock(table + T_LOCK);
-  const before = m.words[table + T_COUNT];
-  if (before !== 0) zapLeaf(m, mm, table, from, from + (end - start), shmem, how);
-  const isEmpty = m.words[table + T_COUNT] === 0;
-  if (m.isShared) m.unlock(table + T_LOCK);
-  if (isEmpty) leafWasEmptied(m, mm, table, false, before > 0, how);
+  zapTable(m, mm, table, from, from + (end - start), shmem, how);
   if (isStored) closeStored(m, mm, table);
 }
 
-function leafWasEmptied(
+/** Whether an empty table goes: by PT_RECLAIM, for a range that covers it whole, or by a mechanism. */
+function isToFree(
   m: Machine,
   mm: number,
   table: number,
-  isWhole: boolean,
+  from: number,
+  to: number,
   isNew: boolean,
   how: number,
-): void {
+): boolean {
   // A stored table that lost its entries goes when it is closed.
-  if (isOpened(m, table)) return;
-  const byRule = isWhole && (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
-  const byHook = isNew && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
-  if (!byRule && !byHook) return;
-  if (m.isShared && !isStillEmpty(m, mm, table)) return;
-  freeTable(m, mm, table);
-  countFreedTables(m, mm, 1);
+  if (isOpened(m, table)) return false;
+  const isAsked = (how & ZAP_RECLAIM_TABLES) !== 0 && m.rules.hasPtReclaim;
+  if (isAsked && isWholeSlot(m, from, to)) return true;
+  return isNew && (how & ZAP_NO_EVENT) === 0 && isUnwantedWhenEmpty(m, mm, table);
 }
 
-/** Between the zap and now a fault may have filled the table; from here on it will walk anew. */
-function isStillEmpty(m: Machine, mm: number, table: number): boolean {
-  m.lock(table + T_LOCK);
-  const isEmpty = m.words[table + T_COUNT] === 0;
-  if (isEmpty) raiseSequence(m, mm);
-  m.unlock(table + T_LOCK);
-  return isEmpty;
+function isWholeSlot(m: Machine, from: number, to: number): boolean {
+  if (MUTANT !== MUTANT_UNDERFLOW) return to - from === m.entryCount;
+  const alignedDown = to & ~m.mask;
+  const alignedUp = (from + m.mask) & ~m.mask;
+  return (alignedDown - alignedUp) >>> 0 >= m.entryCount;
 }
 
 function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: number): void {
@@ -271,7 +329,7 @@ function zapDense(
     const rec = w[block + B_CHUNK] + (pfn & (BLOCK_FRAMES - 1)) * FRAME_WORDS;
     if (isObject) {
       ofObject++;
-      if ((flags & ENTRY_DIRTY) !== 0) w[rec + F_STATE] |= FRAME_DIRTY;
+      if ((flags & ENTRY_DIRTY) !== 0) setFrameFlags(m, rec, FRAME_DIRTY);
     } else {
       anon++;
     }
