@@ -1,5 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { LINUX_6_18, Machine, Process, System, X86_64_4LEVEL } from '../src/engine/index.ts';
+import {
+  goOffline,
+  goOnline,
+  LINUX_6_18,
+  Machine,
+  Process,
+  System,
+  X86_64_4LEVEL,
+} from '../src/engine/index.ts';
 import { EngineRange } from './engine-range.ts';
 import { KernelRange } from './kernel-range.ts';
 import { ascending } from './orders.ts';
@@ -35,6 +43,9 @@ export interface Answer {
 
 type Range = EngineRange | KernelRange | PuppetRange;
 
+/** The engine's machine, where this thread runs on one. */
+let machine: Machine | null = null;
+
 /** The geometry and rules of a machine that is made without options. */
 const GEOMETRY = X86_64_4LEVEL;
 const RULES = LINUX_6_18;
@@ -43,7 +54,7 @@ function rangeOf(start: Start): Range {
   const plan = ascending(start.pages);
   if (start.kind === 'thread') return new KernelRange(plan);
   if (start.kind === 'process') return new PuppetRange(start.pages);
-  const machine = Machine.attach(start.buffer, start.cpu, GEOMETRY, RULES);
+  machine = Machine.attach(start.buffer, start.cpu, GEOMETRY, RULES);
   return new EngineRange(new Process(new System(machine), 1, start.mm), plan, start.addr);
 }
 
@@ -65,7 +76,10 @@ if (port !== null) {
   const range = rangeOf(start);
   port.on('message', (order: Order | null) => {
     if (order !== null) {
-      port.postMessage(work(range, start.pages, order));
+      if (machine !== null) goOnline(machine);
+      const answer = work(range, start.pages, order);
+      if (machine !== null) goOffline(machine);
+      port.postMessage(answer);
       return;
     }
     range.close();

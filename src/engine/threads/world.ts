@@ -36,7 +36,6 @@ export function goOnline(m: Machine): void {
 export function goOffline(m: Machine): void {
   assert(m.isOnline, 'a thread goes offline twice');
   m.isOnline = false;
-  m.forgetWalk();
   Atomics.store(m.words, m.cpuAt + CPU_STATE, CPU_OFFLINE);
 }
 

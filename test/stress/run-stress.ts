@@ -1,0 +1,105 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { OBJECT_SHMEM, System, validateMachine } from '../../src/engine/index.ts';
+import { attachMechanisms, parseKernel } from '../../src/lab/kernels.ts';
+import {
+  COVERED_AT,
+  COVERED_PAGES,
+  MIXED_AT,
+  MIXED_PAGES,
+  OBJECT_AT,
+  OBJECT_PAGES,
+  PAGE,
+  type StressAnswer,
+  type StressPlan,
+  type StressStart,
+} from './plan.ts';
+
+/** What went wrong, null if nothing did; and how much was done. */
+export interface StressResult {
+  readonly wrong: string | null;
+  readonly ops: number;
+  readonly checks: number;
+}
+
+/** Milliseconds after which threads that do not answer are stuck. */
+const STUCK_MS = 120_000;
+
+/** Runs a plan on real threads. `workerUrl`: the thread's program, of this build or of another. */
+export async function runStress(plan: StressPlan, workerUrl: URL): Promise<StressResult> {
+  const kernel = parseKernel(plan.kernel);
+  const system = new System({
+    rules: kernel.rules,
+    isShared: true,
+    hasContents: true,
+    cpus: plan.threads + 1,
+    nodeBytes: [plan.memoryMiB * 2 ** 20],
+    swapBytes: plan.swapMiB * 2 ** 20,
+    bufferMiB: 256,
+  });
+  const { machine } = system;
+  attachMechanisms(machine, kernel);
+  const object = system.createObject(OBJECT_SHMEM, OBJECT_PAGES * PAGE);
+  const processes = Array.from({ length: plan.spaces }, (_, i) => system.spawn(i + 1));
+  for (const process of processes) {
+    process.mmap(MIXED_AT, MIXED_PAGES * PAGE, 3, 0x32);
+    process.mmap(COVERED_AT, COVERED_PAGES * PAGE, 3, 0x32);
+    process.mmap(OBJECT_AT, OBJECT_PAGES * PAGE, 3, 0x11, object);
+  }
+  const workers = Array.from({ length: plan.threads }, (_, thread) => {
+    const start: StressStart = {
+      ...plan,
+      buffer: machine.buffer as SharedArrayBuffer,
+      thread,
+      spaceIds: processes.map(({ mm }) => mm),
+      object,
+    };
+    return new Worker(workerUrl, { workerData: start });
+  });
+  const answers = await answersOf(workers);
+  const wrong = answers.find((answer) => answer.kind === 'wrong');
+  let what = wrong?.kind === 'wrong' ? wrong.what : null;
+  let ops = 0;
+  let checks = 0;
+  for (const answer of answers) {
+    if (answer.kind !== 'done') continue;
+    ops += answer.ops;
+    checks += answer.checks;
+  }
+  if (what === null) what = whatIsInvalid(system);
+  return { wrong: what, ops, checks };
+}
+
+async function answersOf(workers: readonly Worker[]): Promise<StressAnswer[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const stuck = new Promise<StressAnswer[]>((resolve) => {
+    const answer: StressAnswer = { kind: 'wrong', what: 'threads are stuck' };
+    timer = setTimeout(() => resolve([answer]), STUCK_MS);
+  });
+  // The first that finds something wrong ends the run: the others may wait for it for ever.
+  const firstWrong = new Promise<StressAnswer[]>((resolve) => {
+    for (const worker of workers) {
+      worker.on('message', (answer: StressAnswer) => answer.kind === 'wrong' && resolve([answer]));
+      worker.on('error', (error) => resolve([{ kind: 'wrong', what: String(error.stack) }]));
+    }
+  });
+  const all = Promise.all(
+    workers.map(async (worker) => (await once(worker, 'message'))[0] as StressAnswer),
+  );
+  const answers = await Promise.race([all, firstWrong, stuck]);
+  clearTimeout(timer);
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  return answers;
+}
+
+/** All that the machine counts, again from the start; then with nothing left in it. */
+function whatIsInvalid(system: System): string | null {
+  try {
+    validateMachine(system.machine);
+    for (const process of [...system.processes()]) system.exit(process);
+    validateMachine(system.machine);
+    return null;
+  } catch (error) {
+    return `after the run: ${(error as Error).message}`;
+  }
+}
