@@ -37,6 +37,10 @@ export interface StressPlan {
   readonly kernel: string;
   /** Operations of each thread. */
   readonly ops: number;
+  /** Pages of each mixed and covered table that are used: few, and tables come and go. */
+  readonly pagesPerSlot: number;
+  /** Per cent of the operations in the mixed and covered tables, the rest elsewhere. */
+  readonly tablesShare: number;
 }
 
 export interface StressStart extends StressPlan {

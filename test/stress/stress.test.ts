@@ -11,15 +11,19 @@ const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 
 const ops = Number(process.env['PAGELAB_STRESS_OPS'] ?? 6000);
 const WORKER = new URL('./stress.worker.js', import.meta.url);
 
-const ROOMY = { memoryMiB: 256, swapMiB: 64, spaces: 2 };
+const ROOMY = { memoryMiB: 256, swapMiB: 64, spaces: 2, pagesPerSlot: 512, tablesShare: 50 };
+/** Tables come and go all the time. */
+const CHURN = { ...ROOMY, pagesPerSlot: 16, tablesShare: 90 };
 /** Less memory than the threads write: reclaim and swap all the time. */
-const TIGHT = { memoryMiB: 16, swapMiB: 256, spaces: 2 };
+const TIGHT = { ...ROOMY, memoryMiB: 16, swapMiB: 256 };
 
 const CASES: readonly Omit<StressPlan, 'seed' | 'ops'>[] = [
   { ...ROOMY, threads: 2, kernel: 'linux-6.18' },
   { ...ROOMY, threads: 4, kernel: 'linux-6.18+pte-ref' },
   { ...ROOMY, threads: 8, kernel: 'linux-6.18', spaces: 1 },
   { ...ROOMY, threads: 16, kernel: 'linux-6.18+pte-ref' },
+  { ...CHURN, threads: 2, kernel: 'linux-6.18+pte-ref' },
+  { ...CHURN, threads: 8, kernel: 'linux-6.18' },
   { ...TIGHT, threads: 3, kernel: 'linux-6.18' },
   { ...TIGHT, threads: 6, kernel: 'linux-6.18+pte-ref' },
 ];

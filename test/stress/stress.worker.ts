@@ -20,6 +20,7 @@ import {
   OBJECT_AT,
   OBJECT_PAGES,
   PAGE,
+  SLOT_PAGES,
   type StressAnswer,
   type StressStart,
   WINDOW_AT,
@@ -98,17 +99,20 @@ class StressThread {
 
   #step(): void {
     const space = this.#pick(this.#spaces);
-    const dice = this.#random.below(100);
-    if (dice < 30) this.#stepMixed(space);
-    else if (dice < 50) this.#stepCovered(space);
-    else if (dice < 80) this.#stepWindow(space);
-    else if (dice < 97) this.#stepObject(space);
+    if (this.#random.below(100) < this.#start.tablesShare) {
+      if (this.#random.below(5) < 3) this.#stepMixed(space);
+      else this.#stepCovered(space);
+      return;
+    }
+    const dice = this.#random.below(50);
+    if (dice < 30) this.#stepWindow(space);
+    else if (dice < 47) this.#stepObject(space);
     else this.#stepFork(space);
   }
 
   // A page of this thread in the mixed tables.
   #stepMixed(space: Space): void {
-    const page = this.#own(MIXED_PAGES);
+    const page = this.#ownInSlots(MIXED_PAGES);
     const cell = cellOf(space.mixed, page);
     const at = MIXED_AT + page * PAGE;
     const { process } = space;
@@ -150,7 +154,7 @@ class StressThread {
       this.#advise(process, COVERED_AT + from * PAGE, count, DONTNEED);
       return;
     }
-    const page = this.#own(COVERED_PAGES);
+    const page = this.#ownInSlots(COVERED_PAGES);
     const cell = cellOf(space.covered, page);
     cell.mayBeZero = true;
     const at = COVERED_AT + page * PAGE;
@@ -274,7 +278,7 @@ class StressThread {
     const checks = this.#some(copy, 12);
     this.#checkSpace(copy, checks);
     for (let i = 0; i < 6; i++) {
-      const page = this.#own(MIXED_PAGES);
+      const page = this.#ownInSlots(MIXED_PAGES);
       const cell = cellOf(copy.mixed, page);
       this.#store(child, MIXED_AT + page * PAGE, cell, "child's mixed");
     }
@@ -347,6 +351,13 @@ class StressThread {
   #own(count: number): number {
     const { threads, thread } = this.#start;
     return this.#random.below(Math.floor(count / threads)) * threads + thread;
+  }
+
+  /** The same of those pages of each slot that the plan uses, spread over the slot. */
+  #ownInSlots(count: number): number {
+    const { pagesPerSlot } = this.#start;
+    const slot = this.#random.below(count / SLOT_PAGES);
+    return slot * SLOT_PAGES + this.#own(pagesPerSlot) * Math.floor(SLOT_PAGES / pagesPerSlot);
   }
 
   #sizes(): number {

@@ -27,7 +27,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 /** In a test build: now and then waits a moment, so that others get in between. True if it did. */
 export function racePoint(): boolean {
   if (!HAS_RACE_POINTS) return false;
-  if (Math.random() > 0.05) return false;
+  if (Math.random() > 0.1) return false;
   Atomics.wait(sleeper, 0, 0, Math.random() * 0.2);
   return true;
 }
