@@ -9,8 +9,13 @@ const DIST = fileURLToPath(new URL('..', import.meta.url));
 const COPIED = ['src/base', 'src/engine', 'bench/multi-fault-worker.js', 'bench/thread-clock.js'];
 /** Ends each line that keeps the count of a dense table (tables/table.ts). */
 const MARK = /^.*;\s*\/\/ the count$/gm;
-/** Where such lines must be: the two fault paths, and the zap. */
-const MARKED_FILES = ['fault/fault.js', 'fault/handle-fault.js', 'tables/zap.js'];
+/** Where such lines must be: the fault paths, and the zap. */
+const MARKED_FILES = [
+  'fault/fault.js',
+  'fault/handle-fault.js',
+  'fault/shared-fault.js',
+  'tables/zap.js',
+];
 
 /**
  * A copy of the compiled engine in a temporary folder: as it is, or without the lines that keep the

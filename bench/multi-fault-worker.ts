@@ -1,6 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { MADV_DONTNEED } from '../src/base/index.ts';
-import { fault, LINUX_6_18, Machine, Process, System, X86_64_4LEVEL } from '../src/engine/index.ts';
+import {
+  fault,
+  goOffline,
+  goOnline,
+  LINUX_6_18,
+  Machine,
+  Process,
+  System,
+  X86_64_4LEVEL,
+} from '../src/engine/index.ts';
 import { T_COUNT } from '../src/engine/tables/table.ts';
 import { findLeaf } from '../src/engine/tables/walk.ts';
 import { type Clock, threadClock } from './thread-clock.ts';
@@ -59,6 +68,7 @@ class Range {
     let touchNs = 0;
     let dropNs = 0;
     let count = 0;
+    goOnline(this.#machine);
     for (let round = 0; round < rounds; round++) {
       const startNs = clock();
       faults += touchAll(this.#machine, mm, this.#hi, slots);
@@ -69,6 +79,7 @@ class Range {
       dropNs += clock() - droppingNs;
       touchNs += touchedNs - startNs;
     }
+    goOffline(this.#machine);
     if (faults !== rounds * slots * DROPPED_PAGES) throw new Error(`${faults} faults`);
     return { faults, touchNs, dropNs, count };
   }

@@ -3,7 +3,7 @@ import { makeRoom } from '../frames/make-room.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
-import { C_ANON, C_FAULTS, MM_SEQ, mmCounters } from '../space/mm.ts';
+import { C_FRESH, MM_SEQ } from '../space/mm.ts';
 import {
   mmapReadLock,
   mmapReadUnlock,
@@ -16,10 +16,10 @@ import { vmaEndRead, vmaStartRead } from '../space/vma-lock.ts';
 import { ENTRY_NONE } from '../tables/entry.ts';
 import { addEntry, entryFlags } from '../tables/leaf.ts';
 import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
-import { T_LOCK } from '../tables/table.ts';
+import { FORM_DENSE, FORM_MASK, T_CONTENTS, T_COUNT, T_LOCK, T_STATE } from '../tables/table.ts';
 import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { enter, leave } from '../threads/world.ts';
-import { FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
+import { FAULT_DONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
 import {
   faultOnLeaf,
   formatAnonPage,
@@ -94,25 +94,32 @@ function faultRemembered(m: Machine, mm: number, lo: number, isWrite: boolean): 
     return NOT_HERE;
   }
   const index = lo & m.mask;
+  const isDense = (w[leaf + T_STATE] & FORM_MASK) === FORM_DENSE;
+  const flagByte = ((w[leaf + T_CONTENTS] + m.entryCount) << 2) + index;
   let result = NOT_HERE;
-  if (entryFlags(m, leaf, index) === ENTRY_NONE) {
-    result = isWrite ? mapFresh(m, mm, leaf, index) : mapZeroPage(m, mm, leaf, index);
+  if ((isDense ? m.bytes[flagByte] : entryFlags(m, leaf, index)) === ENTRY_NONE) {
+    result = isWrite ? mapFresh(m, mm, leaf, index, isDense) : mapZeroPage(m, mm, leaf, index);
   }
   m.unlock(leaf + T_LOCK);
   return result;
 }
 
 /** A first write in the remembered slot. */
-function mapFresh(m: Machine, mm: number, leaf: number, index: number): number {
+function mapFresh(m: Machine, mm: number, leaf: number, index: number, isDense: boolean): number {
   const w = m.words;
   const pfn = allocFrame(m, MIGRATE_MOVABLE);
   if (pfn === 0) return FAULT_OOM;
   formatAnonPage(m, pfn, m.walkAnonVma, m.walkIndexBase + index);
-  addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
-  const counters = mmCounters(m, mm);
-  w[counters + C_ANON] += 1;
-  w[counters + C_FAULTS] += 1;
-  return 1;
+  if (isDense) {
+    const contents = w[leaf + T_CONTENTS];
+    w[contents + index] = pfn;
+    m.bytes[((contents + m.entryCount) << 2) + index] = WRITTEN_PAGE;
+    w[leaf + T_COUNT] += 1; // the count
+  } else {
+    addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
+  }
+  w[mm + m.countersAt + C_FRESH] += 1;
+  return FAULT_DONE;
 }
 
 /** Steps 3 and 4: the mmap_lock is held. */
