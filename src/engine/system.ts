@@ -13,7 +13,15 @@ import { exitMm } from './space/exit.ts';
 import { forkMm } from './space/fork.ts';
 import { changesAreas, madvise } from './space/madvise.ts';
 import { mlock, mlockall, munlock, munlockall } from './space/mlock.ts';
-import { MM_CGROUP, MM_IS_REAPED, MM_PID, MM_START_BRK, MM_USERS, mmCreate, mmDouble } from './space/mm.ts';
+import {
+  MM_CGROUP,
+  MM_IS_REAPED,
+  MM_PID,
+  MM_START_BRK,
+  MM_USERS,
+  mmCreate,
+  mmDouble,
+} from './space/mm.ts';
 import { mmap, munmap } from './space/mmap.ts';
 import { mmapReadLock, mmapReadUnlock, mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
 import { mprotect } from './space/mprotect.ts';
