@@ -154,6 +154,8 @@ export class Machine {
 
   /** Last-level tables that this thread freed for being empty, in any address space. */
   tablesFreed = 0;
+  /** Last-level tables that this thread made in address spaces. */
+  tablesMade = 0;
 
   /** Out-parameters of calls that find two things; valid until the next call. */
   foundFrame = 0;

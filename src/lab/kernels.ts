@@ -48,6 +48,16 @@ export const MECHANISMS: readonly Mechanism[] = [
 /** What the main job compares. */
 export const MAIN_KERNELS: readonly string[] = ['linux-6.1', 'linux-6.18', 'linux-6.18+pte-ref'];
 
+/** The ways to get rid of empty tables, beside the kernel that has none: `ways`. */
+export const WAYS: readonly string[] = [
+  'linux-6.1',
+  'linux-6.18',
+  'linux-6.1+table-scan',
+  'linux-6.1+pte-ref',
+  'linux-6.1+table-reclaim',
+  'linux-6.1+table-reclaim-aged',
+];
+
 /** A kernel by its name, `base[+mechanism…]`. Throws InputError that names what there is. */
 export function parseKernel(text: string): Kernel {
   const [baseName = '', ...ids] = text.split('+');
@@ -84,14 +94,19 @@ export function allKernels(): string[] {
   return [...bases, ...bases.flatMap((base) => MECHANISMS.map(({ id }) => `${base}+${id}`))];
 }
 
-/** Kernels of a list of names, `all` included, each once. */
+/** Kernels of a list of names, `all` and `ways` included, each once. */
 export function parseKernels(names: readonly string[]): Kernel[] {
   const kernels = new Map<string, Kernel>();
-  for (const name of names.flatMap((n) => (n === 'all' ? allKernels() : [n]))) {
+  for (const name of names.flatMap((n) => groupOf(n))) {
     const kernel = parseKernel(name);
     kernels.set(kernel.name, kernel);
   }
   return [...kernels.values()];
+}
+
+function groupOf(name: string): readonly string[] {
+  if (name === 'all') return allKernels();
+  return name === 'ways' ? WAYS : [name];
 }
 
 /** Puts a kernel's mechanisms onto a machine. */

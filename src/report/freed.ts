@@ -15,8 +15,9 @@ export function freedSentences({ runs }: RunDocument): string[] {
 function causeText({ cause, tables, calls, byPieces }: FreedByCause): string {
   const pieces =
     byPieces > 0 ? `; ${formatCount(byPieces)} tables by calls shorter than a table's span` : '';
-  const how = cause === 'reclaim' || cause === 'scan' ? 'times' : 'calls';
-  return `${formatCount(tables)} by ${cause} (${formatCount(calls)} ${how}${pieces})`;
+  const noun = cause === 'reclaim' || cause === 'scan' ? 'time' : 'call';
+  const times = `${formatCount(calls)} ${noun}${calls === 1 ? '' : 's'}`;
+  return `${formatCount(tables)} by ${cause} (${times}${pieces})`;
 }
 
 /** A call that freed tables under some kernel, and how many under each. */

@@ -11,6 +11,7 @@ import {
   formatShort,
   kibUnit,
 } from './units.ts';
+import { hasWork, waysOf } from './ways.ts';
 
 export interface TerminalOptions {
   /** ANSI colours; NO_COLOR and terminals are the caller's business. */
@@ -50,8 +51,34 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
   const lines = [paint(1, title(document)), table.toString(), ''];
   lines.push(...wrap(note(document), width).map((line) => paint(2, line)));
   for (const sentence of proofSentences(document, reference)) lines.push(...wrap(sentence, width));
+  if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
   for (const sentence of freedSentences(document)) lines.push(...wrap(sentence, width));
   return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');
+}
+
+/** Ways to have fewer empty tables, side by side; without their work where that is too wide. */
+function waysTable(
+  document: RunDocument,
+  width: number,
+  paint: (code: number, text: string) => string,
+): string {
+  const ways = waysOf(document);
+  const nameWidth = Math.max(...ways.map(({ kernel }) => kernel.length));
+  const hasRoom = nameWidth + 36 + Math.max(...ways.map(({ work }) => work.length)) <= width;
+  const heads = ['empty tables', 'mean', 'peak', 'last', 'freed', 'made\nagain'];
+  if (hasRoom) heads.push('work of its own');
+  const table = new Table({
+    head: heads.map((head) => paint(1, head)),
+    colAligns: heads.map((_, at) => (at === 0 || at === 6 ? 'left' : 'right')),
+    chars: LINES,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  for (const { kernel, emptyTables, freed, madeAgain, work } of ways) {
+    const counts = [emptyTables.peak, emptyTables.last, freed, madeAgain].map(formatCount);
+    const row = [kernel, formatDecimal(emptyTables.mean), ...counts];
+    table.push(hasRoom ? [...row, work] : row);
+  }
+  return table.toString();
 }
 
 function title({ trace, runs }: RunDocument): string {

@@ -112,6 +112,18 @@ test('pages given up by MADV_FREE take their tables along when memory is short',
   assert.deepEqual(tablesFreedBy.calls, []);
 });
 
+test('a table that comes back is made again, and counted as made', () => {
+  const lines = [
+    { ...ANON, addr: at(0), len: 4 * SLOT },
+    ...[0, 1, 0].map((slot) => touch(slot)),
+    { op: 'madvise', pid: 1, addr: at(0), len: 4096, advice: 'dontneed' },
+    touch(0),
+    { op: 'munmap', pid: 1, addr: at(1), len: SLOT },
+  ];
+  assert.equal(run(lines, 'linux-6.1').final.tablesMade, 2);
+  assert.equal(run(lines, 'linux-6.18+pte-ref').final.tablesMade, 3);
+});
+
 test('jemalloc: every table that pte-ref frees has its call, and it frees those that 6.18 frees', () => {
   const [whole, counted] = ['linux-6.18', 'linux-6.18+pte-ref'].map((kernel) =>
     replay(openRecording('jemalloc-sparse'), parseKernel(kernel)),

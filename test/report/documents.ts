@@ -61,8 +61,15 @@ export function smallRun(kernel: string, kept: number): RunResult {
         rssAnonKiB: { compared: 2, exact: 2, worst: 0, worstLine: 0 },
       },
     },
-    final: { ...COUNTERS, faults: 12_345, tablesFreed: 30 - kept, oomKills: 0, processes: {} },
-    peak: { ...peak, emptyTables: kept, oomKills: 0 },
+    final: {
+      ...COUNTERS,
+      faults: 12_345,
+      tablesFreed: 30 - kept,
+      oomKills: 0,
+      tablesMade: 60,
+      processes: {},
+    },
+    peak: { ...peak, emptyTables: kept, oomKills: 0, tablesMade: 60 },
     series,
     tablesFreedBy: { causes: [], calls: [], places: [] },
   };

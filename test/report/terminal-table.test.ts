@@ -73,3 +73,22 @@ test('the Redis recording: every VmPTE sample and every outcome is met', () => {
   assert.match(text, /linux-6.18: VmPTE exact at 14 of 14 samples/);
   assert.match(text, /27,632 of 27,632 outcomes/);
 });
+
+test('ways to have fewer empty tables stand side by side where a mechanism counts its work', () => {
+  const ways = recordedDocument('jemalloc-sparse', ['linux-6.1', 'linux-6.1+table-scan']);
+  const scan = ways.runs[1]!.final['table-scan']!;
+  const text = terminalTable(ways, { width: 120 });
+  const rows = text.slice(text.indexOf('\nempty tables')).split('\n');
+  const row = rows.find((line) => line.startsWith('linux-6.1+table-scan '))!;
+  assert.ok(
+    row.endsWith(`${scan['tablesScanned']} tables looked at in ${scan['scans']} scans`),
+    row,
+  );
+  const madeAgain = ways.runs[1]!.final.tablesMade - ways.runs[0]!.final.tablesMade;
+  assert.ok(madeAgain > 0 && madeAgain <= scan['tablesFreed']!);
+  assert.match(row, new RegExp(` ${scan['tablesFreed']} +${madeAgain}  `));
+  const narrow = terminalTable(ways, { width: 60 }).split('\n');
+  for (const line of narrow.slice(1)) assert.ok(line.length <= 60, line);
+  const without = recordedDocument('jemalloc-sparse', ['linux-6.1', 'linux-6.18']);
+  assert.doesNotMatch(terminalTable(without), /made/);
+});

@@ -146,7 +146,9 @@ export function formatTable(
 export function countTables(m: Machine, owner: number, level: number, change: number): void {
   if (m.isShared) Atomics.add(m.words, owner + OWNER_TABLES + level, change);
   else m.words[owner + OWNER_TABLES + level] += change;
-  if (level === 0) countEmptyTables(m, owner, change);
+  if (level !== 0) return;
+  countEmptyTables(m, owner, change);
+  if (change > 0 && m.words[owner + OWNER_KIND] === OWNER_MM) m.tablesMade += change;
 }
 
 export function countEmptyTables(m: Machine, owner: number, change: number): void {

@@ -206,6 +206,7 @@ class Replay {
     const peak = { ...final };
     this.#peak.raise(peak);
     const oomKills = this.#system.oomKilled.length;
+    const { tablesMade } = this.#system.machine;
     return {
       kernel: this.#kernel.name,
       seed: this.#options.seed ?? 0,
@@ -214,8 +215,8 @@ class Replay {
       eventsPerSecond: elapsedMs > 0 ? Math.round((this.#events / elapsedMs) * 1000) : 0,
       outcomes: { compared: this.#compared, equal: this.#equal, first: this.#differences },
       truth: this.#truth.truth,
-      final: { ...final, oomKills, processes, ...this.#mechanismCounters() },
-      peak: { ...peak, oomKills },
+      final: { ...final, oomKills, tablesMade, processes, ...this.#mechanismCounters() },
+      peak: { ...peak, oomKills, tablesMade },
       series: this.#series.points,
       tablesFreedBy: this.#freed.result(),
     };

@@ -40,7 +40,11 @@ export interface MechanismCounters {
 }
 
 /** Counters summed over processes, and what belongs to the machine. */
-export type RunCounters = Counters & { oomKills: number };
+export type RunCounters = Counters & {
+  oomKills: number;
+  /** Last-level tables made in the whole run: more of them where tables that were freed come back. */
+  tablesMade: number;
+};
 
 export type ProcessCounters = Counters & { isAlive: boolean };
 

@@ -1,6 +1,7 @@
 import type { RunDocument } from '../../lab/index.ts';
 import { type FreeingCall, freedSentences, freeingCalls, isCut } from '../freed.ts';
-import { formatCount, formatSize } from '../units.ts';
+import { formatCount, formatDecimal, formatSize } from '../units.ts';
+import { waysOf } from '../ways.ts';
 import { html, type Markup, nothing } from './markup.ts';
 
 /** Which calls freed page tables, kernel beside kernel: what one keeps and another frees. */
@@ -14,8 +15,26 @@ export function freedSection(document: RunDocument): Markup {
   const calls = freeingCalls(runs).filter(({ line }) => line <= lastLine);
   return html`<section><h2>What freed page tables</h2>
 <ul>${sentences.map((text) => html`<li>${text}</li>`)}</ul>
+${wayTable(document)}
 ${callTable(document, calls, ends.length > 0)}
 ${placeTable(document)}</section>`;
+}
+
+/** Empty tables over the run, and what it takes to have fewer of them. */
+function wayTable(document: RunDocument): Markup {
+  const rows = waysOf(document).map(
+    ({ kernel, emptyTables, freed, madeAgain, work }) => html`<tr><th scope="row">${kernel}</th>
+<td>${formatDecimal(emptyTables.mean)}</td><td>${formatCount(emptyTables.peak)}</td>
+<td>${formatCount(emptyTables.last)}</td><td>${formatCount(freed)}</td>
+<td>${formatCount(madeAgain)}</td><td class="words">${work}</td></tr>`,
+  );
+  return html`<div class="scroll"><table>
+<caption>Empty page tables, and what it takes to have fewer. Made again: tables made beyond those of
+the kernel that made fewest</caption>
+<thead><tr><th scope="col">kernel</th><th scope="col">empty, mean</th><th scope="col">peak</th>
+<th scope="col">last</th><th scope="col">freed</th><th scope="col">made again</th>
+<th scope="col" class="words">work of its own</th></tr></thead>
+<tbody>${rows}</tbody></table></div>`;
 }
 
 function callTable({ runs }: RunDocument, calls: readonly FreeingCall[], isShort: boolean): Markup {
