@@ -1,10 +1,15 @@
 import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
+import { TABLE_HOTPLUG } from './table-hotplug.ts';
 import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
 
 /** All figures, in the order in which they are told. */
-export const FIGURES: readonly Figure[] = [...PTE_REF_FIGURES, ...TABLE_RECLAIM_FIGURES];
+export const FIGURES: readonly Figure[] = [
+  ...PTE_REF_FIGURES,
+  ...TABLE_RECLAIM_FIGURES,
+  TABLE_HOTPLUG,
+];
 
 /**
  * Figures by id or by system (`pte-ref`), each once, in the order of the registry; all for an empty
