@@ -7,6 +7,7 @@ import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
 import { benchMultiFault } from './multi-fault.ts';
 import { benchReplay } from './replay.ts';
 import type { Row } from './row.ts';
+import { benchTableReclaim } from './table-reclaim.ts';
 import { benchZap } from './zap.ts';
 
 export { type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'zap', run: benchZap, whyNoPeer: whyNoKernel },
   { name: 'fork', run: benchFork, whyNoPeer: () => whyNoKernel() ?? whyNoPuppet() },
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
+  { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
 ];
 

@@ -10,6 +10,8 @@ export interface BenchOptions {
   readonly pages: number;
   /** Pages of the process that `fork` copies. */
   readonly forkPages: number;
+  /** Tables that `table-reclaim` reclaims. */
+  readonly tables: number;
   /** Areas of `fault/areas`. */
   readonly areas: number;
   /** Faults of the engine before anything is measured: V8's last tier comes after about a million. */
@@ -21,6 +23,7 @@ export const DEFAULT_OPTIONS: BenchOptions = {
   seconds: 0.2,
   pages: 32768,
   forkPages: 262144,
+  tables: 100_000,
   areas: 1000,
   warmUpFaults: 2_000_000,
 };

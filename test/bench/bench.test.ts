@@ -10,6 +10,7 @@ const TINY = {
   seconds: 0,
   pages: 1024,
   forkPages: 2048,
+  tables: 200,
   areas: 10,
   warmUpFaults: 1,
 };
@@ -18,6 +19,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   fault: ['write', 'random', 'read', 'areas', 'shared-1', 'shared-2', 'shared-2-one-space'],
   zap: ['whole', '2MiB', '4KiB'],
   fork: ['exit'],
+  'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
   'multi-fault': ['1', '8', '16'],
 };
 

@@ -1,14 +1,23 @@
 import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../machines.ts';
+import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
 import { sharedPool } from './shared-pool.ts';
+import { skewed } from './skewed.ts';
 import { sparsePieces, sparseWhole } from './sparse.ts';
 import { type Workload, WorkloadReader } from './workload.ts';
 
 export type { Workload } from './workload.ts';
 export { WorkloadReader } from './workload.ts';
 
-export const WORKLOADS: readonly Workload[] = [sparsePieces, sparseWhole, realCase, sharedPool];
+export const WORKLOADS: readonly Workload[] = [
+  sparsePieces,
+  sparseWhole,
+  realCase,
+  sharedPool,
+  skewed,
+  overcommit,
+];
 
 /** A workload by name, or undefined. */
 export function findWorkload(name: string): Workload | undefined {
