@@ -22,102 +22,122 @@ const WORTH_A_TOKEN = 4;
 /** Bytes that `encodeImage` may write: a token for each entry, at ten bytes. */
 export const ENCODED_MAX_BYTES = 512 * 10;
 
-let at = 0;
-
 /** Writes the image into `out` and returns the number of bytes. */
 export function encodeImage(image: TableImage, out: Uint8Array): number {
-  at = 0;
+  const { index, flags, count } = image;
+  let at = 0;
   let expected = 0;
-  let flags = -1;
-  let before = 0;
-  for (let i = 0; i < image.count; ) {
-    const end = spanEnd(image, i);
-    let gap = (image.index[i] as number) - expected;
-    const newFlags = image.flags[i] as number;
-    while (i < end) {
-      const step = stepAt(image, i, end);
-      const n = step === KIND_EACH ? literals(image, i, end) : stepLength(image, i, end, step);
-      putVarint(out, (gap << 1) | (newFlags === flags ? 0 : 1));
-      if (newFlags !== flags) out[at++] = newFlags;
-      flags = newFlags;
-      gap = 0;
-      putVarint(out, ((n - 1) << 2) | step);
-      putWords(image, i, n, step, before, out);
-      before = image.word[i + n - 1] as number;
-      i += n;
+  let lastFlags = -1;
+  for (let i = 0; i < count; ) {
+    const flag = flags[i] as number;
+    const gap = (index[i] as number) - expected;
+    // Entries that stand one after the other and have the same flags.
+    let end = i + 1;
+    while (end < count && flags[end] === flag && index[end] === (index[end - 1] as number) + 1) {
+      end++;
     }
-    expected = (image.index[end - 1] as number) + 1;
+    at = putHead(out, at, gap, flag, lastFlags);
+    at = putSpan(image.word, i, end, out, at);
+    lastFlags = flag;
+    expected = (index[end - 1] as number) + 1;
+    i = end;
   }
   return at;
 }
 
-/** End of the entries from `i` on that stand one after the other and have the same flags. */
-function spanEnd(image: TableImage, i: number): number {
-  const { index, flags } = image;
-  let end = i + 1;
-  while (
-    end < image.count &&
-    flags[end] === flags[i] &&
-    index[end] === (index[end - 1] as number) + 1
-  ) {
-    end++;
-  }
-  return end;
+function putHead(out: Uint8Array, to: number, gap: number, flag: number, last: number): number {
+  let at = putVarint(out, to, (gap << 1) | (flag === last ? 0 : 1));
+  if (flag !== last) out[at++] = flag;
+  return at;
 }
 
-/** Token kind for the words from `i` on: a step of 0, +1, -1 that goes on long enough, or each. */
-function stepAt(image: TableImage, i: number, end: number): number {
-  if (i + 1 === end) return 0;
-  const delta = ((image.word[i + 1] as number) - (image.word[i] as number)) | 0;
-  const kind = delta === 0 ? 0 : delta === 1 ? 1 : delta === -1 ? 2 : KIND_EACH;
-  if (kind === KIND_EACH) return kind;
-  const n = stepLength(image, i, end, kind);
-  return n >= WORTH_A_TOKEN || i + n === end ? kind : KIND_EACH;
+/**
+ * Writes the words [from, end), whose first token has its head already: steps of 0, +1 or -1 that go
+ * on for long enough as one token, the words between them as one token each.
+ */
+function putSpan(word: Int32Array, from: number, end: number, out: Uint8Array, to: number): number {
+  let at = to;
+  // The first word of all differs from 0.
+  let before = from === 0 ? 0 : (word[from - 1] as number);
+  let isFirst = true;
+  let literals = from;
+  for (let p = from; p < end; ) {
+    const kind = p + 1 < end ? kindOf(((word[p + 1] as number) - (word[p] as number)) | 0) : 0;
+    const n = kind === KIND_EACH ? 1 : stepLength(word, p, end, kind);
+    if (n < WORTH_A_TOKEN && !(p === literals && p + n === end)) {
+      p += Math.max(1, n - 1);
+      continue;
+    }
+    if (p > literals) {
+      if (!isFirst) out[at++] = 0;
+      at = putLiterals(word, literals, p, before, out, at);
+      before = word[p - 1] as number;
+      isFirst = false;
+    }
+    // No gap, the same flags.
+    if (!isFirst) out[at++] = 0;
+    isFirst = false;
+    at = putVarint(out, at, ((n - 1) << 2) | kind);
+    at = putVarint(out, at, zigzag(((word[p] as number) - before) | 0));
+    p += n;
+    literals = p;
+    before = word[p - 1] as number;
+  }
+  if (literals === end) return at;
+  if (!isFirst) out[at++] = 0;
+  return putLiterals(word, literals, end, before, out, at);
+}
+
+function kindOf(delta: number): number {
+  return delta === 0 ? 0 : delta === 1 ? 1 : delta === -1 ? 2 : KIND_EACH;
 }
 
 function deltaOf(kind: number): number {
   return kind === 2 ? -1 : kind;
 }
 
-function stepLength(image: TableImage, i: number, end: number, kind: number): number {
+function stepLength(word: Int32Array, from: number, end: number, kind: number): number {
   const delta = deltaOf(kind);
-  let to = i + 1;
-  while (to < end && image.word[to] === (((image.word[to - 1] as number) + delta) | 0)) to++;
-  return to - i;
+  let to = from + 1;
+  while (to < end && word[to] === (((word[to - 1] as number) + delta) | 0)) to++;
+  return to - from;
 }
 
-/** How many words from `i` on are best written one by one. */
-function literals(image: TableImage, i: number, end: number): number {
-  let to = i + 1;
-  while (to < end && (to + WORTH_A_TOKEN > end || stepAt(image, to, end) === KIND_EACH)) to++;
-  return to - i;
-}
-
-function putWords(
-  image: TableImage,
+function putLiterals(
+  word: Int32Array,
   from: number,
-  n: number,
-  kind: number,
+  end: number,
   before: number,
   out: Uint8Array,
-): void {
+  to: number,
+): number {
+  let at = putVarint(out, to, ((end - from - 1) << 2) | KIND_EACH);
   let last = before;
-  const written = kind === KIND_EACH ? n : 1;
-  for (let i = from; i < from + written; i++) {
-    const delta = ((image.word[i] as number) - last) | 0;
-    putVarint(out, (delta << 1) ^ (delta >> 31));
-    last = image.word[i] as number;
+  for (let i = from; i < end; i++) {
+    const value = word[i] as number;
+    at = putVarint(out, at, zigzag((value - last) | 0));
+    last = value;
   }
+  return at;
 }
 
-function putVarint(out: Uint8Array, value: number): void {
+function zigzag(delta: number): number {
+  return (delta << 1) ^ (delta >> 31);
+}
+
+function putVarint(out: Uint8Array, to: number, value: number): number {
+  let at = to;
   let rest = value;
   while (rest >>> 7 !== 0) {
     out[at++] = (rest & 127) | 128;
     rest >>>= 7;
   }
   out[at++] = rest;
+  return at;
 }
+
+/** Where `getVarint` stopped reading. */
+let readTo = 0;
 
 /** Reads `count` entries that `encodeImage` wrote at `from`. */
 export function decodeImage(
@@ -126,35 +146,42 @@ export function decodeImage(
   count: number,
   image: TableImage,
 ): void {
-  at = from;
-  image.count = 0;
+  readTo = from;
+  let done = 0;
   let index = 0;
-  let flags = 0;
+  let flag = 0;
   let word = 0;
-  while (image.count < count) {
-    const head = getVarint(bytes);
+  while (done < count) {
+    const head = getVarint(bytes, readTo);
     index += head >>> 1;
-    if ((head & 1) !== 0) flags = bytes[at++] as number;
-    const size = getVarint(bytes);
+    if ((head & 1) !== 0) flag = bytes[readTo++] as number;
+    const size = getVarint(bytes, readTo);
     const kind = size & 3;
-    const n = (size >>> 2) + 1;
-    for (let i = 0; i < n; i++) {
-      if (i === 0 || kind === KIND_EACH) {
-        const coded = getVarint(bytes);
+    const end = done + (size >>> 2) + 1;
+    for (let i = done; i < end; i++, index++) {
+      if (i === done || kind === KIND_EACH) {
+        const coded = getVarint(bytes, readTo);
         word = (word + ((coded >>> 1) ^ -(coded & 1))) | 0;
       } else {
         word = (word + deltaOf(kind)) | 0;
       }
-      image.add(index++, flags, word);
+      image.index[i] = index;
+      image.flags[i] = flag;
+      image.word[i] = word;
     }
+    done = end;
   }
+  image.count = count;
 }
 
-function getVarint(bytes: Uint8Array): number {
-  let value = 0;
-  for (let shift = 0; ; shift += 7) {
-    const byte = bytes[at++] as number;
+function getVarint(bytes: Uint8Array, from: number): number {
+  let byte = bytes[from] as number;
+  let at = from + 1;
+  let value = byte & 127;
+  for (let shift = 7; byte > 127; shift += 7) {
+    byte = bytes[at++] as number;
     value |= (byte & 127) << shift;
-    if (byte < 128) return value >>> 0;
   }
+  readTo = at;
+  return value >>> 0;
 }

@@ -88,14 +88,21 @@ function readDense(m: Machine, contents: number, image: TableImage): void {
   const w = m.words;
   const bytes = m.bytes;
   const flagBytes = flagsAt(m, contents);
+  const { index, flags, word } = image;
+  let count = 0;
   for (let i = 0; i < m.entryCount; i += 4) {
     // Four empty entries are one word of 0.
     if (w[(flagBytes + i) >> 2] === 0) continue;
     for (let j = i; j < i + 4; j++) {
-      const flags = bytes[flagBytes + j];
-      if (flags !== 0) image.add(j, flags, w[contents + j]);
+      const flag = bytes[flagBytes + j];
+      if (flag === 0) continue;
+      index[count] = j;
+      flags[count] = flag;
+      word[count] = w[contents + j];
+      count++;
     }
   }
+  image.count = count;
 }
 
 /**
