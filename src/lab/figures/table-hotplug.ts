@@ -30,6 +30,11 @@ export const TABLE_HOTPLUG: Figure = {
       source: 'ours: so that there is room for what must move',
     },
     {
+      name: 'seeds',
+      value: `${SEEDS.join(', ')}: medians, with the range where they differ`,
+      source: 'ours',
+    },
+    {
       name: 'memory block',
       value: '128 MiB',
       source: 'Linux, arch/x86/include/asm/sparsemem.h: SECTION_SIZE_BITS 27',
