@@ -15,7 +15,8 @@ import { findLeaf } from '../src/engine/tables/walk.ts';
 import { type Clock, threadClock } from './thread-clock.ts';
 
 /**
- * A thread of `multi-fault`: touches and drops a range of its own again and again. Of each table one
+ * A thread of `multi-fault`: touches and drops a range of its own in the one address space again and
+ * again. Of each table one
  * page stays, so tables keep their entries in an array, with and without the count. This file runs
  * from a copy of the engine (engine-build.ts).
  */

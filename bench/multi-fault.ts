@@ -36,6 +36,8 @@ export interface MultiFaultOptions {
   /** Crews of each side: at least, and at most, where the interval leaves a limit undecided. */
   readonly crews: number;
   readonly crewsMax: number;
+  /** No crew beyond the least number is started after that time at one number of threads. */
+  readonly secondsMax: number;
   /** Pairs of turns of a crew. */
   readonly pairs: number;
   /** Faults of a turn, of all threads together. */
@@ -50,6 +52,7 @@ export const MULTI_FAULT_OPTIONS: MultiFaultOptions = {
   threadCounts: [1, 8, 16],
   crews: 8,
   crewsMax: 24,
+  secondsMax: 60,
   pairs: 5,
   turnFaults: 2_000_000,
   warmUpFaults: 1_000_000,
@@ -59,7 +62,9 @@ export const MULTI_FAULT_OPTIONS: MultiFaultOptions = {
 /** Costs about which the interval must decide: ns a fault, and percent of the engine's fault. */
 const LIMIT_NS = 2;
 const LIMIT_PERCENT = 3;
-const GIB_BYTES = 2 ** 30;
+/** Each thread has an area of its own, as mmap in each thread would give it: no two are one VMA. */
+const AREA_BYTES = 2 ** 29;
+const DISTANCE_BYTES = 2 ** 30;
 const KERNEL_PAGES = 8192;
 
 /** Throws CapabilityError where the compiled engine cannot be copied. */
@@ -144,11 +149,13 @@ async function measureThreads(
 ): Promise<{ row: MultiFaultRow; pairs: Pair[] }> {
   const pairs: Pair[] = [];
   let row: MultiFaultRow | null = null;
+  const endMs = performance.now() + options.secondsMax * 1000;
   for (let crew = 0; crew < options.crewsMax; crew++) {
     kernel?.measure();
     pairs.push(...(await crewPairs(builds, threads, crew, options)));
     row = rowOfPairs(threads, pairs);
-    if (crew + 1 >= options.crews && isDecided(row)) break;
+    if (crew + 1 < options.crews) continue;
+    if (isDecided(row) || performance.now() > endMs) break;
   }
   if (row === null) throw new Error('multi-fault without crews');
   return { row, pairs };
@@ -219,7 +226,7 @@ function isDecided({ costNs, costPercent }: MultiFaultRow): boolean {
   );
 }
 
-/** Threads on one machine of one build, an address space each. */
+/** Threads of one process, on one machine of one build. */
 class Crew {
   readonly #workers: readonly Worker[];
 
@@ -233,11 +240,12 @@ class Crew {
     const buffer = system.machine.buffer as SharedArrayBuffer;
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     const workers: Worker[] = [];
+    const process = system.spawn(1);
+    const { mm } = process;
     for (let cpu = 0; cpu < threads; cpu++) {
-      const process = system.spawn(cpu + 1);
-      const addr = process.mmap(RANGE_ADDR, GIB_BYTES, PROT_READ | PROT_WRITE, flags);
-      if (addr !== RANGE_ADDR) throw new Error(`engine: mmap gave ${addr}`);
-      const { mm } = process;
+      const at = RANGE_ADDR + cpu * DISTANCE_BYTES;
+      const addr = process.mmap(at, AREA_BYTES, PROT_READ | PROT_WRITE, flags);
+      if (addr !== at) throw new Error(`engine: mmap gave ${addr}`);
       const workerData: MultiFaultStart = { buffer, cpu, mm, addr, slots, koffiPath: koffiPath() };
       workers.push(new Worker(build.workerUrl, { workerData }));
     }

@@ -3,10 +3,12 @@ import type { Figure } from './figure.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
 import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
+import { TABLE_SCAN_FIGURES } from './table-scan.ts';
 
 /** All figures, in the order in which they are told. */
 export const FIGURES: readonly Figure[] = [
   ...PTE_REF_FIGURES,
+  ...TABLE_SCAN_FIGURES,
   ...TABLE_RECLAIM_FIGURES,
   TABLE_HOTPLUG,
 ];

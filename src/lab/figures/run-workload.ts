@@ -1,3 +1,4 @@
+import type { MachineOptions } from '../../engine/index.ts';
 import { parseKernel } from '../kernels.ts';
 import { parseMachine } from '../machines.ts';
 import { replay } from '../replay/replay.ts';
@@ -5,12 +6,13 @@ import type { RunResult } from '../replay/result.ts';
 import { findWorkload, openWorkload, workloadValues } from '../workloads/index.ts';
 import type { FigureContext } from './figure.ts';
 
-/** Runs a workload on the machine that it needs. `settings` as for --set. */
+/** Runs a workload on the machine that it needs, or one changed by `machine`. `settings` as for --set. */
 export function runWorkload(
   context: FigureContext,
   name: string,
   kernelName: string,
   settings: Readonly<Record<string, number>> = {},
+  machine: Readonly<MachineOptions> = {},
 ): RunResult {
   const workload = findWorkload(name);
   if (workload === undefined) throw new Error(`no workload ${name}`);
@@ -18,7 +20,7 @@ export function runWorkload(
   const texts = new Map(Object.entries(settings).map(([key, value]) => [key, String(value)]));
   const values = workloadValues(workload, texts);
   return replay(openWorkload(workload, values, 1), parseKernel(kernelName), {
-    machine: parseMachine(workload.machine ?? 'default').options,
+    machine: { ...parseMachine(workload.machine ?? 'default').options, ...machine },
     seed: 1,
   });
 }

@@ -10,6 +10,11 @@ const BEFORE = 'linux-6.1';
 /** The half of the talk that frees tables without references: at zero, by the count. */
 const AFTER = 'linux-6.1+pte-ref';
 
+/** The other half: tables of random pick, where memory is short. */
+const PRESSED = 'linux-6.1+table-reclaim';
+/** A machine too small for 600 GiB of data and 100 GiB of tables. */
+const SMALL_GIB = 640;
+
 export const TABLE_RECLAIM_FIGURES: readonly Figure[] = [
   {
     id: 'table-reclaim.math',
@@ -64,7 +69,7 @@ export const TABLE_RECLAIM_FIGURES: readonly Figure[] = [
           'the talk says MADV_FREE; its pages go when memory is short, and their tables then stay in the same way',
       },
     ],
-    rule: 'PTE tables before: 100 GiB to one decimal; after: those of 600 GiB, by arithmetic to 4 kB',
+    rule: 'PTE tables before: 100 GiB to one decimal; freed at zero: those of 600 GiB stay, by arithmetic to 4 kB; under pressure, on 640 GiB that the 700 GiB of data and tables do not fit: no kill, and all fits',
     isQuick: false,
     run: redis,
   },
@@ -113,6 +118,8 @@ function redis(context: FigureContext): FigureResult {
   const settings = { tib: 50, residentGib: 600 };
   const before = runWorkload(context, 'real-case', BEFORE, settings).final;
   const after = runWorkload(context, 'real-case', AFTER, settings).final;
+  const nodeBytes = [SMALL_GIB * GIB_BYTES];
+  const pressed = runWorkload(context, 'real-case', PRESSED, settings, { nodeBytes });
   const gib = (kib: number): number => (kib * 1024) / GIB_BYTES;
   const needed = tablesKiB(600 * GIB_BYTES).pte;
   const upper = tablesKiB(50 * 1024 * GIB_BYTES).upper;
@@ -123,11 +130,25 @@ function redis(context: FigureContext): FigureResult {
     within('PTE tables before', 'GiB', 100, Number(pteBefore.toFixed(1)), 0),
     within('VmPTE after, arithmetic', 'kB', expected, after.vmPteKiB, 4),
     onlyHere('PTE tables after', 'GiB', Number(pteAfter.toFixed(3))),
+    atMost('OOM kills under pressure, 640 GiB', 'processes', 0, pressed.final.oomKills),
+    within('data under pressure', 'GiB', 600, Math.round(gib(pressed.final.rssAnonKiB)), 0),
+    atMost(
+      'tables beside the data under pressure',
+      'GiB',
+      SMALL_GIB - 600,
+      Number(gib(pressed.peak.vmPteKiB).toFixed(2)),
+    ),
+    onlyHere(
+      'without reclaim: data and tables',
+      'GiB',
+      Number(gib(before.rssAnonKiB + before.vmPteKiB).toFixed(1)),
+    ),
+    onlyHere('tables freed under pressure', 'tables', pressed.final.tablesFreed),
     onlyHere('data', 'GiB', Number(gib(before.rssAnonKiB).toFixed(1))),
     onlyHere('tables freed', 'tables', after.tablesFreed),
   ];
   return {
-    here: `${pteBefore.toFixed(1)} GiB of PTE tables beside ${gib(before.rssAnonKiB).toFixed(0)} GiB of data; ${pteAfter.toFixed(2)} GiB where a table goes with its last entry`,
+    here: `${pteBefore.toFixed(1)} GiB of PTE tables beside ${gib(before.rssAnonKiB).toFixed(0)} GiB of data; ${pteAfter.toFixed(2)} GiB where a table goes with its last entry; reclaim under pressure keeps all in ${SMALL_GIB} GiB, with at most ${gib(pressed.peak.vmPteKiB).toFixed(1)} GiB of tables`,
     verdict: verdictOf(parts),
     why: 'one figure is published; the run shows that an address space of 50 TiB gives it, and that none of the tables beyond 1.17 GiB is needed',
     parts,

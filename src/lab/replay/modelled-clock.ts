@@ -5,8 +5,8 @@ import { Op, type TraceEvent } from '../../trace/index.ts';
  * would about take on a kernel. Both constants were measured on Linux 6.18 (4 KiB fault 1.4 to 1.9 µs;
  * MADV_DONTNEED of one page 1.2 to 1.9 µs) and are a model: nothing else depends on them.
  */
-const TOUCH_NS = 1500;
-const CALL_NS = 1500;
+export const TOUCH_NS = 1500;
+export const CALL_NS = 1500;
 
 export class ModelledClock {
   #nowNs = 0;

@@ -4,7 +4,7 @@ import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
 import { sharedPool } from './shared-pool.ts';
 import { skewed } from './skewed.ts';
-import { sparsePieces, sparseWhole } from './sparse.ts';
+import { sparseLoop, sparsePieces, sparseWhole } from './sparse.ts';
 import { type Workload, WorkloadReader } from './workload.ts';
 
 export type { Workload } from './workload.ts';
@@ -13,6 +13,7 @@ export { WorkloadReader } from './workload.ts';
 export const WORKLOADS: readonly Workload[] = [
   sparsePieces,
   sparseWhole,
+  sparseLoop,
   realCase,
   sharedPool,
   skewed,
