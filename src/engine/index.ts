@@ -60,6 +60,7 @@ export {
   setObjectSize,
 } from './objects/object.ts';
 export { punchObject, truncateObject } from './objects/truncate.ts';
+export { kswapdStep } from './reclaim/kswapd.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';

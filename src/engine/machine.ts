@@ -90,12 +90,16 @@ export type ReturnToUserHook = (m: Machine, mm: number, nowNs: number) => void;
 /** Called when the last user of an address space is gone; its id may be another's afterwards. */
 export type SpaceGoneHook = (m: Machine, mm: number) => void;
 
+/** Called when a zone is short while others may not be; frames of it that came free. */
+export type NodeShortHook = (m: Machine, zone: number, frames: number) => number;
+
 /** The named events at which mechanisms attach. Null where nothing listens. */
 export interface MachineEvents {
   tableMoved: TableMovedHook | null;
   tableEmptied: TableEmptiedHook | null;
   memoryShort: MemoryShortHook | null;
   tablesShort: TablesShortHook | null;
+  nodeShort: NodeShortHook | null;
   upperTableMade: UpperTableHook | null;
   upperTableGone: UpperTableHook | null;
   returnToUser: ReturnToUserHook | null;
@@ -138,6 +142,7 @@ export class Machine {
     tableMoved: null,
     memoryShort: null,
     tablesShort: null,
+    nodeShort: null,
     upperTableMade: null,
     upperTableGone: null,
     returnToUser: null,

@@ -51,6 +51,15 @@ export function allocFrameInReclaim(m: Machine, type: number): number {
   return popFromZones(m, type, -1);
 }
 
+/** A frame of one zone that leaves it `floor` free ones; 0 if there is none. Without reclaim. */
+export function allocFrameInZone(m: Machine, zone: number, type: number, floor: number): number {
+  const w = m.words;
+  const at = pcpAt(m, zone) + PCP_TOPS + type;
+  if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) return 0;
+  w[at] -= 1;
+  return w[w[at]];
+}
+
 function popFromZones(m: Machine, type: number, mark: number): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {

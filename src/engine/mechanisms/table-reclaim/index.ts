@@ -9,6 +9,7 @@ import type { Mechanism } from '../mechanism.ts';
 import { AgedVictims } from './aged-victims.ts';
 import { tableReclaimCounters } from './counters.ts';
 import { listTable, tableMoved, unlistTable } from './listing.ts';
+import { migrateAway } from './migrate-away.ts';
 import { RandomVictims } from './random-victims.ts';
 import { DEFAULT_WAYS, reclaimTable, type StoreWay } from './reclaim-table.ts';
 import type { Victims } from './victims.ts';
@@ -49,6 +50,7 @@ export function makeTableReclaim(
       const ways = options.ways ?? DEFAULT_WAYS;
       m.events.tablesShort = (machine, frames, cgroup) =>
         reclaimTables(machine, victims, ways, frames, cgroup);
+      m.events.nodeShort = (machine, zone, frames) => migrateAway(machine, victims, zone, frames);
     },
     counters: tableReclaimCounters,
   };

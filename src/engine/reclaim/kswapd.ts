@@ -1,0 +1,46 @@
+import { drainAllPcp } from '../frames/pcp.ts';
+import { zoneAt } from '../frames/zones.ts';
+import { Z_FREE, Z_HIGH, Z_LOW } from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { framesToHighMark } from './reclaim.ts';
+
+/**
+ * One step of the thread that reclaims in the background (kswapd): nothing while every zone has more
+ * than its low watermark. A zone that came down to it has page tables migrated to a node that has
+ * room, where a mechanism does that. If all zones did, memory is reclaimed up to the high watermarks.
+ * (Page reclaim does not know zones: for one alone it would empty the others.)
+ *
+ * The frames that came free. Whoever models time or threads calls it; no allocation does.
+ */
+export function kswapdStep(m: Machine): number {
+  if (shortZones(m) === 0) return 0;
+  const before = freeInZones(m);
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const z = zoneAt(m, zone);
+    if (isShort(m, zone)) m.events.nodeShort?.(m, zone, m.words[z + Z_HIGH] - m.words[z + Z_FREE]);
+  }
+  while (shortZones(m) === m.zoneCount && m.events.memoryShort !== null) {
+    if (m.events.memoryShort(m, framesToHighMark(m)) === 0) break;
+    m.forgetWalk();
+    drainAllPcp(m);
+  }
+  return freeInZones(m) - before;
+}
+
+/** An allocation leaves a zone its low watermark: it is short when that is all it has. */
+function isShort(m: Machine, zone: number): boolean {
+  const z = zoneAt(m, zone);
+  return m.words[z + Z_FREE] <= m.words[z + Z_LOW];
+}
+
+function shortZones(m: Machine): number {
+  let short = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) if (isShort(m, zone)) short++;
+  return short;
+}
+
+function freeInZones(m: Machine): number {
+  let free = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) free += m.words[zoneAt(m, zone) + Z_FREE];
+  return free;
+}
