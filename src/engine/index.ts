@@ -20,6 +20,14 @@ export {
   unusableIndex,
 } from './frames/fragmentation.ts';
 export * from './geometry.ts';
+export {
+  guestCreate,
+  guestDestroy,
+  guestFaults,
+  guestTables,
+  guestTouch,
+  secPageTablesKiB,
+} from './guest/guest.ts';
 export { type MemoryBlock, memoryBlock, memoryBlocks } from './hotplug/memory-block.ts';
 export {
   type Blocker,

@@ -50,6 +50,8 @@ export const H_MEMORY_BLOCK = 24;
 export const H_STORED = 40;
 /** The root memory cgroup and head of the list of all (cgroup/); 0 while there is none. */
 export const H_CGROUPS = 41;
+/** Head of the list of guests (guest/). */
+export const H_GUESTS = 42;
 /** The thread that has stopped all others: its cpu + 1, else 0 (threads/world.ts). */
 export const H_STOP = 30;
 /** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */

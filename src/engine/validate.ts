@@ -67,8 +67,10 @@ import {
 import { entryFlags, entryWord } from './tables/leaf.ts';
 import {
   OWNER_EMPTY_TABLES,
+  OWNER_GUEST,
   OWNER_KIND,
   OWNER_MM,
+  OWNER_OBJECT,
   OWNER_ROOT,
   OWNER_TABLES,
 } from './tables/owner.ts';
@@ -112,6 +114,7 @@ export function validateMachine(m: Machine): void {
   const tally = new Tally(m);
   for (let mm = m.words[L.H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) tally.addSpace(mm);
   for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) tally.addObject(o);
+  for (let g = m.words[L.H_GUESTS]; g !== 0; g = m.words[g + MM_NEXT]) tally.addGuest(g);
   tally.checkMappings();
   tally.checkSwap();
   tally.checkPool();
@@ -149,6 +152,12 @@ class Tally {
     }
     expect('stored tables', found.stored, m.words[mm + MM_STORED_TABLES]);
     expect('bytes of stored tables', found.poolBytes, m.words[mm + MM_POOL_BYTES]);
+  }
+
+  addGuest(guest: number): void {
+    const found = this.#walk(guest);
+    assert(found.stored === this.m.words[guest + MM_STORED_TABLES], "a guest's stored tables");
+    assert(found.poolBytes === this.m.words[guest + MM_POOL_BYTES], "a guest's bytes in the pool");
   }
 
   addObject(object: number): void {
@@ -197,7 +206,7 @@ class Tally {
       this.#walkLeaf(owner, table, base, found);
       return;
     }
-    if (level === 1 && m.words[L.H_STORED] !== 0 && m.words[owner + OWNER_KIND] === OWNER_MM) {
+    if (level === 1 && m.words[L.H_STORED] !== 0 && m.words[owner + OWNER_KIND] !== OWNER_OBJECT) {
       assert(isListed(m, cgroupOf(m, owner), table), "a table is on its cgroup's list");
     }
     if (tableForm(m, table) === FORM_UNIFORM) {
@@ -299,6 +308,11 @@ class Tally {
     const isMm = m.words[owner + OWNER_KIND] === OWNER_MM;
     if (isMm) assert(vmaLookup(m, owner, page) !== 0, `an entry outside any area, page ${page}`);
     let counter = -1;
+    if (m.words[owner + OWNER_KIND] === OWNER_GUEST) {
+      assert(kind === ENTRY_PAGE, "a guest's entry is a page");
+      this.maps.set(word, (this.maps.get(word) ?? 0) + 1);
+      return;
+    }
     if (kind === ENTRY_PAGE && isMm) {
       this.maps.set(word, (this.maps.get(word) ?? 0) + 1);
       counter = this.#rssOf(owner, page, flags);

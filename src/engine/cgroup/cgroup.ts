@@ -1,5 +1,5 @@
 import { arenaAllocZeroed, classFor } from '../arena.ts';
-import { H_CGROUPS, H_MM_LIST } from '../layout.ts';
+import { H_CGROUPS, H_GUESTS, H_MM_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { C_ANON, MM_CGROUP, MM_NEXT, MM_POOL_BYTES, mmCounter } from '../space/mm.ts';
 import { OWNER_TABLES } from '../tables/owner.ts';
@@ -62,7 +62,7 @@ export function cgroupLimit(m: Machine, cgroup: number): number {
 
 /**
  * What its processes are charged, in pages: anonymous pages, page tables of all levels, and what the
- * pool holds of their stored tables. A page that fork shares counts for each.
+ * pool holds of their stored tables; the same of guests, whose pages are not charged. A page that fork shares counts for each.
  */
 export function cgroupUsage(m: Machine, cgroup: number): number {
   const w = m.words;
@@ -73,6 +73,13 @@ export function cgroupUsage(m: Machine, cgroup: number): number {
     pages += mmCounter(m, mm, C_ANON);
     poolBytes += w[mm + MM_POOL_BYTES];
     for (let level = 0; level < m.geometry.levels; level++) pages += w[mm + OWNER_TABLES + level];
+  }
+  for (let guest = w[H_GUESTS]; guest !== 0; guest = w[guest + MM_NEXT]) {
+    if (cgroupOf(m, guest) !== cgroup) continue;
+    poolBytes += w[guest + MM_POOL_BYTES];
+    for (let level = 0; level < m.geometry.levels; level++) {
+      pages += w[guest + OWNER_TABLES + level];
+    }
   }
   return pages + Math.ceil(poolBytes / 4096);
 }

@@ -2,6 +2,7 @@ import {
   blockOf,
   F_MAPPING,
   F_STATE,
+  FRAME_PINNED,
   frameRecord,
   TYPE_ANON,
   TYPE_INDEX,
@@ -39,7 +40,7 @@ export type FrameUse =
   | 'object' // a page of a file or of shared memory
   | 'table' // a page table of an address space
   | 'index' // a table of an object's page index
-  | 'kernel' // the kernel's own: its image, the vdso, compressed tables
+  | 'kernel' // the kernel's own: its image, the vdso, compressed tables; pinned pages
   | 'absent'; // no memory, or a memory block that is offline
 
 /** What stands in a frame of [0, all pageblocks). */
@@ -53,6 +54,8 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     case TYPE_ANON:
       return 'anon';
     case TYPE_OBJECT:
+      // A pinned page stays where it is.
+      if ((m.words[rec + F_STATE] & FRAME_PINNED) !== 0) return 'kernel';
       return objectUse(m, m.words[rec + F_MAPPING]);
     case TYPE_TABLE:
       return 'table';

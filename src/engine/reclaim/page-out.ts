@@ -5,6 +5,7 @@ import {
   F_STATE,
   FRAME_DIRTY,
   FRAME_LAZYFREE,
+  FRAME_PINNED,
   FRAME_UNEVICTABLE,
   TYPE_ANON,
   TYPE_MASK,
@@ -41,7 +42,8 @@ import { rssCounter } from '../tables/zap.ts';
  */
 export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number): boolean {
   const w = m.words;
-  if ((w[rec + F_STATE] & FRAME_UNEVICTABLE) !== 0 || isLocked(m, pfn)) return false;
+  if ((w[rec + F_STATE] & (FRAME_UNEVICTABLE | FRAME_PINNED)) !== 0 || isLocked(m, pfn))
+    return false;
   const isAnon = (w[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
   if (!isAnon) return pageOutObject(m, pfn, rec, busyTable);
   if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0) {

@@ -23,6 +23,7 @@ import {
   BLOCK_WORDS,
   CPU_CLOCK,
   H_FRAMES,
+  H_GUESTS,
   H_MM_LIST,
   Z_FREE,
   Z_HIGH,
@@ -124,6 +125,9 @@ function cgroupTables(m: Machine, cgroup: number): number {
   let tables = 0;
   for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
     if (cgroup === 0 || cgroupOf(m, mm) === cgroup) tables += m.words[mm + OWNER_TABLES];
+  }
+  for (let guest = m.words[H_GUESTS]; guest !== 0; guest = m.words[guest + MM_NEXT]) {
+    if (cgroup === 0 || cgroupOf(m, guest) === cgroup) tables += m.words[guest + OWNER_TABLES];
   }
   return tables;
 }

@@ -57,7 +57,8 @@ export const C_GUARD = 11; // guard markers
 /** Changes that one address space's sequence number has room for before the next one's begin. */
 const SEQ_STRIDE = 2 ** 20;
 
-function mmClass(m: Machine): number {
+/** Size class of an address space's record, and of a guest's. */
+export function mmClass(m: Machine): number {
   return classFor(MM_COUNTERS + m.words[H_CPUS] * MM_COUNTER_WORDS);
 }
 

@@ -15,3 +15,5 @@ export const OWNER_WORDS = 9;
 
 export const OWNER_MM = 1;
 export const OWNER_OBJECT = 2;
+/** Second-level tables of a virtual machine (guest/). */
+export const OWNER_GUEST = 3;

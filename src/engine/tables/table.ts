@@ -16,6 +16,7 @@ import { freeAfterGrace } from '../threads/grace.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
   OWNER_EMPTY_TABLES,
+  OWNER_GUEST,
   OWNER_KIND,
   OWNER_MM,
   OWNER_OBJECT,
@@ -113,7 +114,7 @@ export function flagsAt(m: Machine, contents: number): number {
  */
 export function tableCreate(m: Machine, owner: number, level: number): number {
   const w = m.words;
-  const isMm = w[owner + OWNER_KIND] === OWNER_MM;
+  const isMm = w[owner + OWNER_KIND] !== OWNER_OBJECT;
   const pfn = allocFrame(m, isMm ? m.tableMigrateType : m.indexMigrateType);
   if (pfn === 0) return 0;
   const table = frameRecord(m, pfn);
@@ -232,7 +233,8 @@ export function isOwner(m: Machine, parent: number, table: number): boolean {
   const w = m.words;
   const kind = w[parent + OWNER_KIND];
   // A table's first word has its type, which no owner's kind is.
-  return (kind === OWNER_MM || kind === OWNER_OBJECT) && w[parent + OWNER_ROOT] === table;
+  const isKind = kind === OWNER_MM || kind === OWNER_OBJECT || kind === OWNER_GUEST;
+  return isKind && w[parent + OWNER_ROOT] === table;
 }
 
 /** Address space or object that a linked table belongs to. */
