@@ -5,6 +5,7 @@ import {
   blockOf,
   F_MAPCOUNT,
   F_STATE,
+  F_SWAP_SLOT,
   FRAME_WORDS,
   frameRecord,
   TYPE_ANON,
@@ -35,7 +36,7 @@ import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import * as L from './layout.ts';
 import type { Machine } from './machine.ts';
 import { isShmem, O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
-import { swapSlotUsers } from './objects/swap.ts';
+import { swapCacheLookup, swapSlotUsers } from './objects/swap.ts';
 import {
   C_ANON,
   C_FILE,
@@ -437,6 +438,14 @@ function typeOf(m: Machine, pfn: number): number {
   return m.words[chunk + (pfn & (L.BLOCK_FRAMES - 1)) * FRAME_WORDS + F_STATE] & TYPE_MASK;
 }
 
+/** A page that also stands in swap is the one that its slot's users would get. */
+function checkSwapCache(m: Machine, rec: number): void {
+  const slot = m.words[rec + F_SWAP_SLOT];
+  if (slot === 0) return;
+  const cached = swapCacheLookup(m, slot);
+  assert(cached !== 0 && frameRecord(m, cached) === rec, `swap slot ${slot}: another frame`);
+}
+
 interface FrameCounts {
   free: number;
   pcp: number;
@@ -486,6 +495,7 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       found.tables += 1;
       return 1;
     case TYPE_ANON:
+      checkSwapCache(m, rec);
       found.anon += 1;
       return 1;
     case TYPE_OBJECT:

@@ -4,6 +4,7 @@ import { Random } from '../../src/base/index.ts';
 import { drainAllPcp } from '../../src/engine/frames/pcp.ts';
 import {
   compactMemory,
+  type Mechanism,
   movableIndexes,
   movableTables,
   pteRef,
@@ -77,12 +78,22 @@ for (const hasPteRef of [false, true]) {
   });
 }
 
-test('tables move while others are compressed, swapped and brought back', (t) => {
+const UNDER_PRESSURE: readonly (readonly Mechanism[])[] = [
+  [movableTables],
+  [movableTables, movableIndexes, pteRef],
+  [movableTables, tableReclaimAged],
+];
+
+for (const mechanisms of UNDER_PRESSURE) {
+  const name = mechanisms.map(({ id }) => id).join('+');
+  test(`frames move where memory is short: ${name}`, (t) => underPressure(t, mechanisms));
+}
+
+function underPressure(t: TestContext, mechanisms: readonly Mechanism[]): void {
   const seed = seedOf(t);
   const options = { nodeBytes: [64 * MIB], swapBytes: 256 * MIB, bufferMiB: 256 };
   const history = new History(options, seed, (system) => {
-    movableTables.attach(system.machine);
-    tableReclaimAged.attach(system.machine);
+    for (const mechanism of mechanisms) mechanism.attach(system.machine);
   });
   const { machine } = history.system;
   const random = new Random(seed + 1);
@@ -97,4 +108,4 @@ test('tables move while others are compressed, swapped and brought back', (t) =>
   assert.ok(tables > 0);
   for (const process of history.processes) history.system.exit(process);
   validateMachine(machine);
-});
+}

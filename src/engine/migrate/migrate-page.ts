@@ -43,6 +43,8 @@ export function migratePage(m: Machine, from: number, to: number): void {
   }
   for (let i = 0; i < F_NEXT; i++) w[rec + i] = w[old + i];
   if (w[old + F_SWAP_SLOT] !== 0) swapCacheAdd(m, to, w[old + F_SWAP_SLOT]);
+  // A first touch relies on free frames having none.
+  w[old + F_SWAP_SLOT] = 0;
   w[old + F_STATE] = TYPE_TAIL;
 }
 
