@@ -2,6 +2,7 @@ import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
+import { TABLE_OVERCOMMIT } from './table-overcommit.ts';
 import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
 import { TABLE_SCAN_FIGURES } from './table-scan.ts';
 
@@ -10,6 +11,7 @@ export const FIGURES: readonly Figure[] = [
   ...PTE_REF_FIGURES,
   ...TABLE_SCAN_FIGURES,
   ...TABLE_RECLAIM_FIGURES,
+  TABLE_OVERCOMMIT,
   TABLE_HOTPLUG,
 ];
 
