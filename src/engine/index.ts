@@ -39,7 +39,7 @@ export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplu
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
-export { pteRef } from './mechanisms/pte-ref/index.ts';
+export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';
 export {
   makeTableReclaim,
   type TableReclaimOptions,

@@ -177,6 +177,13 @@ export class Machine {
   readonly graceTicks: Int32Array = new Int32Array(MAX_CPUS);
   /** How often this thread's operation has made room for its allocations (frames/make-room.ts). */
   roomRounds = 0;
+  /** How references to last-level tables are counted (REFS_*, tables/table-refs.ts). */
+  tableRefs = 0;
+  /** What T_COUNT was when this thread locked the tables that it holds, at most two. */
+  readonly lockedCounts: Int32Array = new Int32Array(4);
+  lockedTables = 0;
+  /** Entries whose references a test build takes too late. */
+  lateRefs = 0;
   /** Tables on this thread's list of those taken away since then. */
   deferredCount = 0;
 

@@ -87,13 +87,16 @@ import {
   FORM_UNIFORM,
   T_CONTENTS,
   T_COUNT,
+  T_DEAD,
   T_PARENT,
   T_PFN,
+  T_STATE,
   tableForm,
   tableIndex,
   tableLevel,
 } from './tables/table.ts';
 import { TableImage } from './tables/table-image.ts';
+import { sumRefs, T_BORN, T_COUNTED, T_FREEZING, T_QUEUED } from './tables/table-refs.ts';
 import {
   UNIFORM_RUN,
   uniformBase,
@@ -204,6 +207,7 @@ class Tally {
     assert(frameRecord(m, m.words[table + T_PFN]) === table, "a table's frame");
     found.tables[level] = (found.tables[level] ?? 0) + 1;
     if (level === 0) {
+      checkReferences(m, table);
       this.#walkLeaf(owner, table, base, found);
       return;
     }
@@ -365,6 +369,15 @@ class Tally {
     }
     assert(used === m.words[L.H_SWAP_USED], `swap slots in use: ${used} found`);
   }
+}
+
+/** What a shared machine keeps of a table's lifetime, with nobody inside. */
+function checkReferences(m: Machine, table: number): void {
+  const state = m.words[table + T_STATE];
+  assert((state & (T_FREEZING | T_QUEUED | T_DEAD)) === 0, 'a table that is frozen or dead');
+  if ((state & T_COUNTED) === 0) return;
+  const makers = (state & T_BORN) === 0 ? 0 : 1;
+  assert(sumRefs(m, table) === m.words[table + T_COUNT] + makers, "a table's references");
 }
 
 interface Found {

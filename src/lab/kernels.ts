@@ -7,6 +7,8 @@ import {
   movableIndexes,
   movableTables,
   pteRef,
+  pteRefLock,
+  pteRefPercpu,
   type Rules,
   tableReclaim,
   tableReclaimAged,
@@ -38,6 +40,8 @@ export const BASES: readonly BaseInfo[] = [
 
 export const MECHANISMS: readonly Mechanism[] = [
   pteRef,
+  pteRefLock,
+  pteRefPercpu,
   tableScan,
   movableTables,
   movableIndexes,
@@ -88,10 +92,11 @@ function mechanismById(text: string, id: string): Mechanism {
   throw new InputError(`kernel '${text}': no mechanism '${id}'; there are ${known}`);
 }
 
-/** `all`: every base, and each mechanism alone on every base. */
+/** `all`: every base, and each mechanism (no variants) alone on every base. */
 export function allKernels(): string[] {
   const bases = BASES.map(({ rules }) => rules.name);
-  return [...bases, ...bases.flatMap((base) => MECHANISMS.map(({ id }) => `${base}+${id}`))];
+  const own = MECHANISMS.filter(({ variantOf }) => variantOf === undefined);
+  return [...bases, ...bases.flatMap((base) => own.map(({ id }) => `${base}+${id}`))];
 }
 
 /** Kernels of a list of names, `all` and `ways` included, each once. */

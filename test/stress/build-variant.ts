@@ -26,7 +26,14 @@ export function buildVariant(mutant: number): Variant {
   const switches = join(folder, 'from', SWITCHES);
   writeFileSync(switches, withValues(readFileSync(switches, 'utf8'), mutant));
   const base = JSON.parse(readFileSync(join(ROOT, 'tsconfig.base.json'), 'utf8'));
-  const options = { composite: false, declaration: false, rootDir: 'from', outDir: '.' };
+  const unchecked = { noUnusedLocals: false, noUnusedParameters: false };
+  const options = {
+    ...unchecked,
+    composite: false,
+    declaration: false,
+    rootDir: 'from',
+    outDir: '.',
+  };
   const config = {
     compilerOptions: { ...base.compilerOptions, ...options },
     include: ['from/src/**/*.ts'],

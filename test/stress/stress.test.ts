@@ -8,7 +8,7 @@ import { runStress } from './run-stress.ts';
  * timing; PAGELAB_STRESS_OPS makes it longer.
  */
 const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const ops = Number(process.env['PAGELAB_STRESS_OPS'] ?? 6000);
+const ops = Number(process.env['PAGELAB_STRESS_OPS'] ?? 3000);
 const WORKER = new URL('./stress.worker.js', import.meta.url);
 
 const ROOMY = { memoryMiB: 256, swapMiB: 64, spaces: 2, pagesPerSlot: 512, tablesShare: 50 };
@@ -23,9 +23,12 @@ const CASES: readonly Omit<StressPlan, 'seed' | 'ops'>[] = [
   { ...ROOMY, threads: 8, kernel: 'linux-6.18', spaces: 1 },
   { ...ROOMY, threads: 16, kernel: 'linux-6.18+pte-ref' },
   { ...CHURN, threads: 2, kernel: 'linux-6.18+pte-ref' },
+  { ...CHURN, threads: 4, kernel: 'linux-6.18+pte-ref-percpu' },
+  { ...CHURN, threads: 3, kernel: 'linux-6.18+pte-ref-lock' },
   { ...CHURN, threads: 8, kernel: 'linux-6.18' },
   { ...TIGHT, threads: 3, kernel: 'linux-6.18' },
   { ...TIGHT, threads: 6, kernel: 'linux-6.18+pte-ref' },
+  { ...TIGHT, threads: 4, kernel: 'linux-6.18+pte-ref-percpu' },
 ];
 
 for (const plan of CASES) {

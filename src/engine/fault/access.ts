@@ -99,7 +99,7 @@ function accessInVma(
       markWritten(m, leaf, index, flags);
     }
   }
-  unlockLeaf(m, leaf);
+  unlockLeaf(m, mm, leaf);
   return found;
 }
 

@@ -150,7 +150,7 @@ function aroundBeyond(m: Machine, mm: number, vma: number, hi: number, lo: numbe
     lockPages(m, object);
     faultAround(m, mm, vma, hi, lo);
     unlockPages(m, object);
-    unlockLeaf(m, leaf);
+    unlockLeaf(m, mm, leaf);
     return;
   }
 }

@@ -87,10 +87,12 @@ function faultRemembered(m: Machine, mm: number, lo: number, isWrite: boolean): 
   const w = m.words;
   const leaf = m.walkLeaf;
   if ((m.walkFlags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) return NOT_HERE;
-  m.lock(leaf + T_LOCK);
+  if (m.tableRefs === 0) m.lock(leaf + T_LOCK);
+  else if (!lockLeaf(m, leaf)) return NOT_HERE;
   // Under the lock it must be read anew, and not a moment earlier.
   if (m.walkSeq !== Atomics.load(w, mm + MM_SEQ)) {
-    m.unlock(leaf + T_LOCK);
+    if (m.tableRefs === 0) m.unlock(leaf + T_LOCK);
+    else unlockLeaf(m, mm, leaf);
     return NOT_HERE;
   }
   const index = lo & m.mask;
@@ -100,7 +102,8 @@ function faultRemembered(m: Machine, mm: number, lo: number, isWrite: boolean): 
   if ((isDense ? m.bytes[flagByte] : entryFlags(m, leaf, index)) === ENTRY_NONE) {
     result = isWrite ? mapFresh(m, mm, leaf, index, isDense) : mapZeroPage(m, mm, leaf, index);
   }
-  m.unlock(leaf + T_LOCK);
+  if (m.tableRefs === 0) m.unlock(leaf + T_LOCK);
+  else unlockLeaf(m, mm, leaf);
   return result;
 }
 
@@ -176,7 +179,7 @@ function faultInVma(
     }
     if (!lockLeaf(m, leaf)) continue;
     const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
-    unlockLeaf(m, leaf);
+    unlockLeaf(m, mm, leaf);
     m.walkOwner = mm;
     m.walkHi = hi;
     m.walkSlot = lo >> m.bits;

@@ -8,6 +8,8 @@ export interface Mechanism {
   /** Its id in a kernel's name, as in `linux-6.18+pte-ref`. */
   readonly id: string;
   readonly title: string;
+  /** The mechanism that this is another way to do; on a machine of one thread they are the same. */
+  readonly variantOf?: string;
   /** Ids that cannot stand beside it, with the reason. */
   readonly excludes: Readonly<Record<string, string>>;
   /** `seed`: for one that draws random numbers. */

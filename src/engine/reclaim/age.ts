@@ -69,7 +69,7 @@ function ageTables(m: Machine, mm: number, start: number, end: number, isPageOut
       pageOut(m, pfn, rec, table);
       closeOpened(m);
     }
-    unlockLeaf(m, table);
+    unlockLeaf(m, mm, table);
     if (isPageOut) tableLostEntries(m, mm, table);
   }
 }
@@ -104,7 +104,7 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
         setFrameFlags(m, rec, FRAME_LAZYFREE);
       }
     }
-    unlockLeaf(m, table);
+    unlockLeaf(m, mm, table);
     tableLostEntries(m, mm, table);
   }
 }

@@ -46,7 +46,7 @@ export function installGuards(
       addEntry(m, mm, leaf, i, ENTRY_GUARD, 0);
       w[mmCounters(m, mm) + C_GUARD] += 1;
     }
-    unlockLeaf(m, leaf);
+    unlockLeaf(m, mm, leaf);
     page += last - first;
   }
   return 0;
@@ -74,7 +74,7 @@ export function removeGuards(
       removeEntry(m, mm, table, i);
       removed++;
     }
-    unlockLeaf(m, table);
+    unlockLeaf(m, mm, table);
     m.words[mmCounters(m, mm) + C_GUARD] -= removed;
     if (removed > 0) tableLostEntries(m, mm, table);
   }

@@ -128,6 +128,6 @@ function setUnevictable(
       if (isPinned) setFrameFlags(m, rec, FRAME_UNEVICTABLE);
       else clearFrameFlags(m, rec, FRAME_UNEVICTABLE);
     }
-    unlockLeaf(m, table);
+    unlockLeaf(m, mm, table);
   }
 }

@@ -138,9 +138,9 @@ function copySlot(
     const isThere = lockLeaf(m, copy);
     if (isThere) {
       copyLeaf(m, child, source, copy, low, high, isCow, shmem);
-      unlockLeaf(m, copy);
+      unlockLeaf(m, child, copy);
     }
-    unlockLeaf(m, source);
+    unlockLeaf(m, parent, source);
     closeLeaf(m, parent, source);
     if (isThere) return true;
   }

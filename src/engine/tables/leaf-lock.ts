@@ -5,12 +5,14 @@ import { raiseSequence } from '../space/mmap-lock.ts';
 import {
   HAS_RACE_POINTS,
   MUTANT,
+  MUTANT_LATE_COUNT,
   MUTANT_LATE_FLUSH,
   MUTANT_NO_RECHECK,
   racePoint,
 } from '../threads/test-switches.ts';
 import { countFreedTables } from './emptied.ts';
 import {
+  ownerOfTable,
   setTableDead,
   T_COUNT,
   T_DEAD,
@@ -21,6 +23,19 @@ import {
   tableType,
   unlinkTable,
 } from './table.ts';
+import {
+  countEntries,
+  freezeIfEmpty,
+  getTable,
+  putTable,
+  REFS_LOCKED,
+  REFS_PERCPU,
+  sumRefs,
+  T_BORN,
+  T_COUNTED,
+  T_REFS,
+  thaw,
+} from './table-refs.ts';
 
 /**
  * The lock of a last-level table (the PTE lock) and what it means that a table can go at any time,
@@ -41,36 +56,90 @@ import {
 export function lockLeaf(m: Machine, leaf: number): boolean {
   if (!m.isShared) return true;
   if (HAS_RACE_POINTS) racePoint();
+  if (m.tableRefs !== REFS_LOCKED && !getTable(m, leaf)) return false;
   m.lock(leaf + T_LOCK);
   if (HAS_RACE_POINTS) {
     assert(tableType(m, leaf) === TYPE_TABLE, "a table's lock taken on a frame that is no table");
   }
-  if ((m.words[leaf + T_STATE] & T_DEAD) === 0 || MUTANT === MUTANT_NO_RECHECK) return true;
-  m.unlock(leaf + T_LOCK);
-  return false;
+  if ((m.words[leaf + T_STATE] & T_DEAD) !== 0 && MUTANT !== MUTANT_NO_RECHECK) {
+    m.unlock(leaf + T_LOCK);
+    if (m.tableRefs !== REFS_LOCKED) putTable(m, leaf, 1);
+    return false;
+  }
+  if (m.tableRefs !== REFS_LOCKED) {
+    thaw(m, leaf);
+    m.lockedCounts[m.lockedTables++] = m.words[leaf + T_COUNT];
+  }
+  return true;
 }
 
-export function unlockLeaf(m: Machine, leaf: number): void {
-  if (m.isShared) m.unlock(leaf + T_LOCK);
+/** Unlocks a table; where references are counted, that may have been the last. Last locked, first unlocked. */
+export function unlockLeaf(m: Machine, owner: number, leaf: number): void {
+  if (!m.isShared) return;
+  if (m.tableRefs === REFS_LOCKED) m.unlock(leaf + T_LOCK);
+  else unlockCounted(m, owner, leaf);
+}
+
+function unlockCounted(m: Machine, owner: number, leaf: number): void {
+  const w = m.words;
+  const change = w[leaf + T_COUNT] - (m.lockedCounts[--m.lockedTables] as number);
+  if (change !== 0) countEntries(m, leaf, change);
+  const isBorn = (w[leaf + T_STATE] & T_BORN) !== 0;
+  if (isBorn) w[leaf + T_STATE] &= ~T_BORN;
+  if (m.tableRefs === REFS_PERCPU) freezeIfEmpty(m, leaf);
+  const late = m.lateRefs;
+  m.unlock(leaf + T_LOCK);
+  if (putTable(m, leaf, isBorn ? 2 : 1)) freeUnreferenced(m, owner, leaf);
+  if (MUTANT === MUTANT_LATE_COUNT && late > 0) {
+    racePoint();
+    m.lateRefs = 0;
+    Atomics.add(w, leaf + T_REFS, late);
+  }
+}
+
+/** The last reference was put: nobody can get one any more (free_pte_table of pte_ref v3). */
+function freeUnreferenced(m: Machine, owner: number, leaf: number): void {
+  if (HAS_RACE_POINTS) racePoint();
+  const parent = m.words[leaf + T_PARENT];
+  m.lock(parent + T_LOCK);
+  m.lock(leaf + T_LOCK);
+  assert(m.words[leaf + T_COUNT] === 0, 'a table without references holds entries');
+  unhook(m, owner, leaf);
+  m.unlock(leaf + T_LOCK);
+  m.unlock(parent + T_LOCK);
+  freeUnhooked(m, owner, leaf);
 }
 
 /**
  * Takes an empty last-level table out of its tree and frees it; false if it is gone already or holds
- * entries again. Shared machines; the caller holds no spin lock.
+ * entries again. Shared machines; the caller holds no spin lock. Where references are counted, they
+ * decide, and this is for a stopped world.
  */
 export function freeEmptyLeaf(m: Machine, owner: number, leaf: number): boolean {
+  if (m.tableRefs !== REFS_LOCKED && !m.isWorldStopped) return false;
+  return freeIfUnused(m, owner, leaf, 0);
+}
+
+/** The same for a table that must also be in a state: all `wanted` bits of T_STATE. */
+export function freeIfUnused(m: Machine, owner: number, leaf: number, wanted: number): boolean {
   const w = m.words;
   const parent = w[leaf + T_PARENT];
   if (parent === 0) return false;
   if (HAS_RACE_POINTS) racePoint();
   m.lock(parent + T_LOCK);
   m.lock(leaf + T_LOCK);
+  const state = w[leaf + T_STATE];
   const isStill =
-    w[leaf + T_PARENT] === parent && (w[leaf + T_STATE] & T_DEAD) === 0 && w[leaf + T_COUNT] === 0;
-  if (isStill) unhook(m, owner, leaf);
+    w[leaf + T_PARENT] === parent &&
+    (state & T_DEAD) === 0 &&
+    (state & wanted) === wanted &&
+    w[leaf + T_COUNT] === 0 &&
+    ((state & T_COUNTED) === 0 || sumRefs(m, leaf) === 0);
+  const by = isStill && owner === 0 ? ownerOfTable(m, leaf) : owner;
+  if (isStill) unhook(m, by, leaf);
   m.unlock(leaf + T_LOCK);
   m.unlock(parent + T_LOCK);
-  if (isStill) freeUnhooked(m, owner, leaf);
+  if (isStill) freeUnhooked(m, by, leaf);
   return isStill;
 }
 

@@ -2,6 +2,7 @@ import type { Machine } from '../machine.ts';
 import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
+import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
 import { closeStored, isOpened, markedTable, moveStored } from './stored.ts';
 import { linkTable, T_CONTENTS, T_LOCK, T_PARENT, unlinkTable } from './table.ts';
 import { ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
@@ -74,28 +75,37 @@ function moveWhole(
   const index = levelIndex(m, parentLevel, hi, target - hi * m.loPages);
   const w = m.words;
   if (w[w[parent + T_CONTENTS] + index] !== 0) return false;
-  // Whoever still fills the table by what it remembers is let out first; the next sees the sequence.
-  if (m.isShared) {
-    m.lock(table + T_LOCK);
-    m.unlock(table + T_LOCK);
-    lockPair(m, w[table + T_PARENT], parent);
-  }
   const source = w[table + T_PARENT];
-  unlinkTable(m, table);
-  linkTable(m, parent, index, table);
-  if (m.isShared) unlockPair(m, source, parent);
+  if (!m.isShared) {
+    unlinkTable(m, table);
+    linkTable(m, parent, index, table);
+    return true;
+  }
+  // A table that went at this moment was empty.
+  if (source === 0) return true;
+  m.lock(Math.min(source, parent) + T_LOCK);
+  if (source !== parent) m.lock(Math.max(source, parent) + T_LOCK);
+  if (w[table + T_PARENT] === source) {
+    unlinkTable(m, table);
+    linkTable(m, parent, index, table);
+  }
+  if (source !== parent) m.unlock(parent + T_LOCK);
+  m.unlock(source + T_LOCK);
   return true;
 }
 
-/** Two tables of one level, the lower id first: other threads may lock both as well. */
-function lockPair(m: Machine, a: number, b: number): void {
-  m.lock(Math.min(a, b) + T_LOCK);
-  if (a !== b) m.lock(Math.max(a, b) + T_LOCK);
+/** Two last-level tables, the lower id first: other threads may lock both as well. False if one went. */
+function lockPair(m: Machine, mm: number, a: number, b: number): boolean {
+  const first = Math.min(a, b);
+  if (!lockLeaf(m, first)) return false;
+  if (a === b || lockLeaf(m, Math.max(a, b))) return true;
+  unlockLeaf(m, mm, first);
+  return false;
 }
 
-function unlockPair(m: Machine, a: number, b: number): void {
-  if (a !== b) m.unlock(b + T_LOCK);
-  m.unlock(a + T_LOCK);
+function unlockPair(m: Machine, mm: number, a: number, b: number): void {
+  if (a !== b) unlockLeaf(m, mm, Math.max(a, b));
+  unlockLeaf(m, mm, Math.min(a, b));
 }
 
 /** Moves a piece that lies in one slot on both sides. */
@@ -113,7 +123,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   const isStored = isOpened(m, source);
   const low = at % m.entryCount;
   const shift = (target % m.entryCount) - low;
-  if (m.isShared) lockPair(m, source, table);
+  if (m.isShared && !lockPair(m, mm, source, table)) return moveSlot(m, mm, at, target, pages);
   for (let i = low; i < low + pages; i++) {
     const flags = entryFlags(m, source, i);
     if (flags === ENTRY_NONE) continue;
@@ -121,7 +131,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
     removeEntry(m, mm, source, i);
     addEntry(m, mm, table, i + shift, flags, word);
   }
-  if (m.isShared) unlockPair(m, source, table);
+  if (m.isShared) unlockPair(m, mm, source, table);
   tableLostEntries(m, mm, source);
   // An empty source table has given the destination an empty one.
   if (table !== source) tableLostEntries(m, mm, table);

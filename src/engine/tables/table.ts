@@ -24,6 +24,7 @@ import {
   OWNER_ROOT_LEVEL,
   OWNER_TABLES,
 } from './owner.ts';
+import { initRefs } from './table-refs.ts';
 
 /**
  * A page-table page: the record of its frame, read as below. The table's id is the word offset of
@@ -119,6 +120,7 @@ export function tableCreate(m: Machine, owner: number, level: number): number {
   if (pfn === 0) return 0;
   const table = frameRecord(m, pfn);
   formatTable(m, table, pfn, isMm ? TYPE_TABLE : TYPE_INDEX, level);
+  if (m.tableRefs !== 0 && isMm && level === 0) initRefs(m, table);
   countTables(m, owner, level, 1);
   if (level > 0) m.events.upperTableMade?.(m, owner, table, level);
   return table;

@@ -260,15 +260,27 @@ export function freeTable(m: Machine, owner: number, table: number): void {
   if (w[owner + OWNER_ROOT] === table) {
     w[owner + OWNER_ROOT] = 0;
   } else {
-    const parentLock = w[table + T_PARENT] + T_LOCK;
-    if (m.isShared) m.lock(parentLock);
-    unlinkTable(m, table);
-    if (m.isShared) {
-      setTableDead(m, table);
-      m.unlock(parentLock);
-    }
+    if (m.isShared && !unhookForGood(m, table)) return;
+    if (!m.isShared) unlinkTable(m, table);
   }
   tableDestroy(m, owner, table);
+}
+
+/** False if another thread has just taken the table out (a frozen one, tables/table-refs.ts). */
+function unhookForGood(m: Machine, table: number): boolean {
+  const w = m.words;
+  const parent = w[table + T_PARENT];
+  if (parent === 0) return false;
+  m.lock(parent + T_LOCK);
+  m.lock(table + T_LOCK);
+  const isHere = w[table + T_PARENT] === parent;
+  if (isHere) {
+    setTableDead(m, table);
+    unlinkTable(m, table);
+  }
+  m.unlock(table + T_LOCK);
+  m.unlock(parent + T_LOCK);
+  return isHere;
 }
 
 /** True for a table of level 1 in UNIFORM form. */

@@ -43,7 +43,7 @@ import {
   runHigh,
   runLow,
 } from './leaf.ts';
-import { freeEmptyLeaf, freeUnhooked, lockLeaf, tryUnhookLocked } from './leaf-lock.ts';
+import { freeEmptyLeaf, freeUnhooked, lockLeaf, tryUnhookLocked, unlockLeaf } from './leaf-lock.ts';
 import { closeStored, isOpened } from './stored.ts';
 import {
   FORM_DENSE,
@@ -155,10 +155,15 @@ function zapShared(
     zapLeaf(m, mm, table, from, end, shmem, how);
     from = end;
     if (from === to || (w[H_STOP] === 0 && !racePoint())) continue;
-    m.unlock(table + T_LOCK);
+    unlockLeaf(m, mm, table);
     racePoint();
     wasDropped = true;
     if (!lockLeaf(m, table)) return;
+  }
+  // Where references are counted, the last of them frees the table.
+  if (m.tableRefs !== 0) {
+    unlockLeaf(m, mm, table);
+    return;
   }
   // The two bugs rely on the range having been zapped whole, and do not look at the rest.
   const isTrusted = MUTANT === MUTANT_FAST_PATH || MUTANT === MUTANT_UNDERFLOW;

@@ -1,6 +1,8 @@
 import { freeToPcp } from '../frames/pcp.ts';
 import {
   CPU_DEFERRED,
+  CPU_FROZEN,
+  CPU_FROZEN_WAITING,
   CPU_STATE,
   CPU_TICKS,
   CPU_WAITING,
@@ -9,7 +11,16 @@ import {
   HEADER_WORDS,
 } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { T_PFN, T_RULE } from '../tables/table.ts';
+import { freeIfUnused } from '../tables/leaf-lock.ts';
+import { T_COUNT, T_DEAD, T_INDEX, T_LOCK, T_PFN, T_STATE } from '../tables/table.ts';
+import {
+  freeRefs,
+  queueFrozen,
+  T_FREEZING,
+  T_QUEUED,
+  T_THAWED,
+  takeFrozen,
+} from '../tables/table-refs.ts';
 import { MUTANT, MUTANT_NO_GRACE } from './test-switches.ts';
 import { CPU_ONLINE } from './world.ts';
 
@@ -32,29 +43,65 @@ const BATCH = 32;
 /** Gives the frame of an unhooked table back, as soon as that may be. */
 export function freeAfterGrace(m: Machine, table: number): void {
   const w = m.words;
+  // On a list of frozen tables it is looked at again, and comes back here.
+  if ((w[table + T_STATE] & T_QUEUED) !== 0) return;
   if (!m.isShared || m.isWorldStopped || MUTANT === MUTANT_NO_GRACE) {
-    freeToPcp(m, w[table + T_PFN], table);
+    freeFrame(m, table);
     return;
   }
   const head = m.cpuAt + CPU_DEFERRED;
-  w[table + T_RULE] = w[head];
+  w[table + T_INDEX] = w[head];
   w[head] = table;
   m.deferredCount += 1;
+}
+
+/** At the end of an operation of the lists' own thread: it holds no lock then. */
+export function advanceGraceIfMany(m: Machine): void {
   if (m.deferredCount >= BATCH) advanceGrace(m);
 }
 
-/** Frees what has waited long enough and starts the next grace period. Called by the list's own thread. */
-export function advanceGrace(m: Machine): void {
+/** Frees what has waited long enough and starts the next grace period. */
+function advanceGrace(m: Machine): void {
   const w = m.words;
   const waiting = m.cpuAt + CPU_WAITING;
-  if (w[waiting] !== 0) {
+  const frozen = m.cpuAt + CPU_FROZEN_WAITING;
+  if ((w[waiting] | w[frozen]) !== 0) {
     if (!hasGracePassed(m)) return;
     freeList(m, waiting);
+    lookAtFrozen(m, frozen);
   }
   w[waiting] = w[m.cpuAt + CPU_DEFERRED];
   w[m.cpuAt + CPU_DEFERRED] = 0;
+  w[frozen] = w[m.cpuAt + CPU_FROZEN];
+  w[m.cpuAt + CPU_FROZEN] = 0;
   m.deferredCount = 0;
   beginGrace(m);
+}
+
+/** Tables that were frozen a grace period ago: who had a reference then has put it. */
+function lookAtFrozen(m: Machine, head: number): void {
+  for (let table = takeFrozen(m, head); table !== 0; table = takeFrozen(m, head)) {
+    if (decideFrozen(m, table)) continue;
+    freeIfUnused(m, 0, table, T_FREEZING);
+  }
+}
+
+/** What the table's own lock is enough for; false if it is frozen still, and may be free to go. */
+function decideFrozen(m: Machine, table: number): boolean {
+  const w = m.words;
+  const at = table + T_STATE;
+  m.lock(table + T_LOCK);
+  const state = w[at];
+  const isDead = (state & T_DEAD) !== 0;
+  const isThawed = (state & T_THAWED) !== 0;
+  const isAgain = !isDead && isThawed && w[table + T_COUNT] === 0;
+  w[at] = state & ~(T_THAWED | T_QUEUED);
+  if (isAgain) w[at] |= T_FREEZING | T_QUEUED;
+  else if (isThawed) w[at] &= ~T_FREEZING;
+  m.unlock(table + T_LOCK);
+  if (isAgain) queueFrozen(m, table);
+  else if (isDead) freeAfterGrace(m, table);
+  return isDead || isThawed;
 }
 
 function beginGrace(m: Machine): void {
@@ -81,16 +128,35 @@ function hasGracePassed(m: Machine): boolean {
 export function releaseDeferred(m: Machine): void {
   for (let cpu = 0; cpu < m.words[H_CPUS]; cpu++) {
     const at = HEADER_WORDS + cpu * CPU_WORDS;
+    releaseFrozen(m, at + CPU_FROZEN_WAITING);
+    releaseFrozen(m, at + CPU_FROZEN);
+  }
+  for (let cpu = 0; cpu < m.words[H_CPUS]; cpu++) {
+    const at = HEADER_WORDS + cpu * CPU_WORDS;
     freeList(m, at + CPU_WAITING);
     freeList(m, at + CPU_DEFERRED);
   }
 }
 
+function releaseFrozen(m: Machine, head: number): void {
+  const w = m.words;
+  for (let table = takeFrozen(m, head); table !== 0; table = takeFrozen(m, head)) {
+    w[table + T_STATE] &= ~(T_THAWED | T_QUEUED | T_FREEZING);
+    if ((w[table + T_STATE] & T_DEAD) !== 0) freeFrame(m, table);
+    else freeIfUnused(m, 0, table, 0);
+  }
+}
+
+function freeFrame(m: Machine, table: number): void {
+  freeRefs(m, table);
+  freeToPcp(m, m.words[table + T_PFN], table);
+}
+
 function freeList(m: Machine, head: number): void {
   const w = m.words;
   for (let table = w[head]; table !== 0; ) {
-    const next = w[table + T_RULE];
-    freeToPcp(m, w[table + T_PFN], table);
+    const next = w[table + T_INDEX];
+    freeFrame(m, table);
     table = next;
   }
   w[head] = 0;

@@ -1,6 +1,7 @@
 import { assert } from '../../base/index.ts';
 import { CPU_STATE, CPU_TICKS, CPU_WORDS, H_CPUS, H_STOP, HEADER_WORDS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { advanceGraceIfMany } from './grace.ts';
 import { pause } from './pause.ts';
 
 /**
@@ -55,6 +56,7 @@ export function leave(m: Machine, wasOffline: boolean): void {
   if (!m.isShared) return;
   m.words[m.cpuAt + CPU_TICKS] += 1;
   m.roomRounds = 0;
+  advanceGraceIfMany(m);
   if (wasOffline) goOffline(m);
 }
 
