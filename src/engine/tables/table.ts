@@ -12,7 +12,7 @@ import { frameRecord, TYPE_INDEX, TYPE_MASK, TYPE_TABLE } from '../frames/frame-
 import { freeToPcp } from '../frames/pcp.ts';
 import { H_ZERO_CONTENTS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { freeAfterGrace } from '../threads/grace.ts';
+import { freeAfterGrace } from '../threads/deferred.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
   OWNER_EMPTY_TABLES,

@@ -1,4 +1,3 @@
-import { freeToPcp } from '../frames/pcp.ts';
 import {
   CPU_DEFERRED,
   CPU_FROZEN,
@@ -12,16 +11,9 @@ import {
 } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { freeIfUnused } from '../tables/leaf-lock.ts';
-import { T_COUNT, T_DEAD, T_INDEX, T_LOCK, T_PFN, T_STATE } from '../tables/table.ts';
-import {
-  freeRefs,
-  queueFrozen,
-  T_FREEZING,
-  T_QUEUED,
-  T_THAWED,
-  takeFrozen,
-} from '../tables/table-refs.ts';
-import { MUTANT, MUTANT_NO_GRACE } from './test-switches.ts';
+import { T_COUNT, T_DEAD, T_INDEX, T_LOCK, T_STATE } from '../tables/table.ts';
+import { queueFrozen, T_FREEZING, T_QUEUED, T_THAWED, takeFrozen } from '../tables/table-refs.ts';
+import { freeAfterGrace, freeFrame } from './deferred.ts';
 import { CPU_ONLINE } from './world.ts';
 
 /**
@@ -39,21 +31,6 @@ import { CPU_ONLINE } from './world.ts';
 
 /** Tables on the first list that make a look worth it. */
 const BATCH = 32;
-
-/** Gives the frame of an unhooked table back, as soon as that may be. */
-export function freeAfterGrace(m: Machine, table: number): void {
-  const w = m.words;
-  // On a list of frozen tables it is looked at again, and comes back here.
-  if ((w[table + T_STATE] & T_QUEUED) !== 0) return;
-  if (!m.isShared || m.isWorldStopped || MUTANT === MUTANT_NO_GRACE) {
-    freeFrame(m, table);
-    return;
-  }
-  const head = m.cpuAt + CPU_DEFERRED;
-  w[table + T_INDEX] = w[head];
-  w[head] = table;
-  m.deferredCount += 1;
-}
 
 /** At the end of an operation of the lists' own thread: it holds no lock then. */
 export function advanceGraceIfMany(m: Machine): void {
@@ -145,11 +122,6 @@ function releaseFrozen(m: Machine, head: number): void {
     if ((w[table + T_STATE] & T_DEAD) !== 0) freeFrame(m, table);
     else freeIfUnused(m, 0, table, 0);
   }
-}
-
-function freeFrame(m: Machine, table: number): void {
-  freeRefs(m, table);
-  freeToPcp(m, m.words[table + T_PFN], table);
 }
 
 function freeList(m: Machine, head: number): void {
