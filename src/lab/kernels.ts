@@ -14,6 +14,7 @@ import {
   tableReclaimAged,
   tableScan,
 } from '../engine/index.ts';
+import { wholeNumber } from './machines.ts';
 
 /** A kernel: a base, whose rules are data, and mechanisms on top. */
 export interface Kernel {
@@ -99,14 +100,46 @@ export function allKernels(): string[] {
   return [...bases, ...bases.flatMap((base) => own.map(({ id }) => `${base}+${id}`))];
 }
 
-/** Kernels of a list of names, `all` and `ways` included, each once. */
-export function parseKernels(names: readonly string[]): Kernel[] {
+/**
+ * Kernels of a list of names, `all` and `ways` included, each once. `settings` are those of
+ * `splitSettings`; each must belong to a mechanism of one of the kernels.
+ */
+export function parseKernels(names: readonly string[], settings: readonly string[] = []): Kernel[] {
   const kernels = new Map<string, Kernel>();
-  for (const name of names.flatMap((n) => groupOf(n))) {
+  for (const name of names.flatMap(groupOf)) {
     const kernel = parseKernel(name);
-    kernels.set(kernel.name, kernel);
+    const mechanisms = kernel.mechanisms.map((mechanism) => configured(mechanism, settings));
+    kernels.set(kernel.name, { ...kernel, mechanisms });
+  }
+  for (const setting of settings) {
+    const id = setting.slice(0, setting.indexOf('.'));
+    const isUsed = [...kernels.values()].some((k) => k.mechanisms.some((m) => m.id === id));
+    if (!isUsed) throw new InputError(`--set ${setting}: no kernel of this run has ${id}`);
   }
   return [...kernels.values()];
+}
+
+/** Settings of mechanisms (`table-scan.delayMs=1000`) apart from all others. */
+export function splitSettings(settings: readonly string[]): { own: string[]; others: string[] } {
+  const isOwn = (setting: string): boolean =>
+    MECHANISMS.some(({ id }) => setting.startsWith(`${id}.`));
+  return { own: settings.filter(isOwn), others: settings.filter((setting) => !isOwn(setting)) };
+}
+
+function configured(mechanism: Mechanism, settings: readonly string[]): Mechanism {
+  const own = settings.filter((setting) => setting.startsWith(`${mechanism.id}.`));
+  if (own.length === 0) return mechanism;
+  const values: Record<string, number> = { ...mechanism.settings };
+  for (const setting of own) {
+    const at = setting.indexOf('=');
+    const name = setting.slice(mechanism.id.length + 1, at);
+    if (at < 0 || mechanism.settings?.[name] === undefined) {
+      const known = Object.keys(mechanism.settings ?? {}).join(', ') || 'none';
+      throw new InputError(`--set ${setting}: ${mechanism.id} has the settings: ${known}`);
+    }
+    values[name] = wholeNumber(`${mechanism.id}.${name}`, setting.slice(at + 1), 0);
+  }
+  return mechanism.withSettings?.(values) ?? mechanism;
 }
 
 function groupOf(name: string): readonly string[] {

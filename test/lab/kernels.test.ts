@@ -9,6 +9,7 @@ import {
   MECHANISMS,
   parseKernel,
   parseKernels,
+  splitSettings,
 } from '../../src/lab/index.ts';
 
 const IDS = MECHANISMS.map(({ id }) => id);
@@ -86,7 +87,9 @@ test('mechanisms that exclude each other are refused with the reason, in either 
 test('all: every base, and each mechanism alone on every base, each once', () => {
   const expected = BASES.flatMap(({ rules }) => [
     rules.name,
-    ...IDS.map((id) => `${rules.name}+${id}`),
+    ...MECHANISMS.filter(({ variantOf }) => variantOf === undefined).map(
+      ({ id }) => `${rules.name}+${id}`,
+    ),
   ]);
   assert.deepEqual([...allKernels()].sort(), expected.sort());
   assert.deepEqual(
@@ -114,4 +117,22 @@ test('attaching a kernel puts its mechanisms onto the machine, and nothing else'
   const refcounting = machine();
   attachMechanisms(refcounting, parseKernel('linux+pte-ref'));
   assert.equal(refcounting.events.tableEmptied?.(refcounting, 0, 0), true);
+});
+
+test('settings of a mechanism reach it, and those of nobody are refused', () => {
+  const { own, others } = splitSettings(['memoryMiB=64', 'table-scan.delayMs=7', 'gib=1']);
+  assert.deepEqual(own, ['table-scan.delayMs=7']);
+  assert.deepEqual(others, ['memoryMiB=64', 'gib=1']);
+  const [kernel] = parseKernels(['linux+table-scan'], own);
+  assert.deepEqual(kernel?.mechanisms[0]?.settings, { delayMs: 7, sizeMiB: 256 });
+  const wrong: readonly [settings: string, message: RegExp][] = [
+    ['table-scan.delay=7', /table-scan has the settings: delayMs, sizeMiB/],
+    ['table-scan.delayMs', /table-scan has the settings/],
+    ['table-scan.delayMs=-1', /table-scan.delayMs=-1: want a whole number/],
+    ['pte-ref.x=1', /no kernel of this run has pte-ref/],
+  ];
+  for (const [setting, message] of wrong) {
+    assert.throws(() => parseKernels(['linux+table-scan'], [setting]), message, setting);
+  }
+  assert.throws(() => parseKernels(['linux+pte-ref'], ['pte-ref.x=1']), /settings: none/);
 });

@@ -7,6 +7,7 @@ import {
   type RunDocument,
   replay,
   type SpacePicture,
+  splitSettings,
   takePicture,
 } from '../../lab/index.ts';
 import { htmlReport, terminalTable } from '../../report/index.ts';
@@ -37,7 +38,7 @@ export function addRun(program: Command): void {
     .argument('<trace or workload>', 'a file, or a name of `pagelab list`')
     .option('-k, --kernel <kernel>', 'base[+mechanism…], all, or ways; repeatable', collect)
     .option('-m, --machine <machine>', 'modelled machine (pagelab list machines)')
-    .option('--set <key=value>', 'a setting of the machine or the workload; repeatable', collect)
+    .option('--set <key=value>', 'a setting of machine, workload or mechanism; repeatable', collect)
     .option('--seed <number>', 'seed of a workload', '1')
     .option('--report <file.html>', 'write a report')
     .option('--json', 'one JSON document on standard output')
@@ -61,8 +62,9 @@ export function parseSeed(text: string | undefined): number {
 
 async function run(name: string, flags: RunFlags): Promise<void> {
   const seed = parseSeed(flags.seed);
-  const source = findSource(name, flags.machine, flags.set ?? [], seed);
-  const outcome = runSource(source, flags.kernel ?? MAIN_KERNELS, seed);
+  const { own, others } = splitSettings(flags.set ?? []);
+  const source = findSource(name, flags.machine, others, seed);
+  const outcome = runSource(source, flags.kernel ?? MAIN_KERNELS, seed, own);
   if (flags.report !== undefined) await writeReport(flags.report, outcome);
   if (flags.json) {
     printJson(outcome.document);
@@ -72,13 +74,14 @@ async function run(name: string, flags: RunFlags): Promise<void> {
   if (flags.report !== undefined) print(`report: ${flags.report}`);
 }
 
-/** Replays a source under each kernel. */
+/** Replays a source under each kernel; `settings` are those of mechanisms. */
 export function runSource(
   source: Source,
   kernelNames: readonly string[],
   seed: number,
+  settings: readonly string[] = [],
 ): RunOutcome {
-  const kernels = parseKernels(kernelNames);
+  const kernels = parseKernels(kernelNames, settings);
   const counted = source.isGenerated ? GENERATED : countTrace(source.open());
   const pictures: (SpacePicture | undefined)[] = [];
   const runs = kernels.map((kernel) => {

@@ -14,6 +14,9 @@ export interface Mechanism {
   readonly excludes: Readonly<Record<string, string>>;
   /** `seed`: for one that draws random numbers. */
   attach(m: Machine, seed?: number): void;
+  /** Settings by name with their defaults, whole numbers; `withSettings` takes all of them. */
+  readonly settings?: Readonly<Record<string, number>>;
+  withSettings?(values: Readonly<Record<string, number>>): Mechanism;
   /** What it counts of the whole machine, where it counts anything. */
   counters?(m: Machine): Record<string, number>;
 }

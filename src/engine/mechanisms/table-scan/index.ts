@@ -36,6 +36,10 @@ export function tableScanWith(options: TableScanOptions): Mechanism {
     id: 'table-scan',
     title: 'empty PTE tables freed by a scan in the background (100 ms, 256 MB)',
     excludes: {},
+    settings: { delayMs: options.delayNs / 1e6, sizeMiB: options.sizeBytes / 2 ** 20 },
+    withSettings({ delayMs = 100, sizeMiB = 256 }) {
+      return tableScanWith({ delayNs: delayMs * 1e6, sizeBytes: sizeMiB * 2 ** 20 });
+    },
     attach(m) {
       scanners.set(m, new TableScanner(m, options));
     },
