@@ -281,6 +281,7 @@ export class Machine {
     if (this.contentsAt !== 0) return;
     if (used * 4 > SPARE_USED_MAX_BYTES) return;
     this.words.fill(0, 0, used);
+    if (this.contentsAt !== 0) this.words.fill(0, this.contentsAt);
     spareBuffer = this.buffer;
   }
 
