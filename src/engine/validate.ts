@@ -80,6 +80,7 @@ import {
   poolFrames,
   readStored,
   STORED_COMPRESSED,
+  storedAt,
   storedFacts,
 } from './tables/stored.ts';
 import {
@@ -224,9 +225,9 @@ class Tally {
       const word = m.words[m.words[table + T_CONTENTS] + i];
       if (word === 0) continue;
       children++;
-      const child = word > 0 ? word : markedTable(m, word);
+      const child = word > 0 ? word : markedTable(word);
       if (child === 0) {
-        this.#walkStored(owner, table, i, -word, base + i * span, found);
+        this.#walkStored(owner, table, i, storedAt(word), base + i * span, found);
         continue;
       }
       assert(m.words[child + T_PARENT] === table, "a table's parent");

@@ -48,7 +48,7 @@ function freeBelow(
   const last = Math.min(m.entryCount - 1, Math.floor((end - 1 - base) / span));
   for (let i = first; i <= last; i++) {
     const word = w[w[table + T_CONTENTS] + i];
-    const child = word >= 0 ? word : markedTable(m, word);
+    const child = word >= 0 ? word : markedTable(word);
     const from = base + i * span;
     if (child === 0) {
       // The zap has emptied and so dropped what was stored here, unless other areas use it.

@@ -65,6 +65,11 @@ export function entryFlags(m: Machine, table: number, index: number): number {
   }
 }
 
+/** Where the entry of a table of form ONE stands. */
+export function oneIndex(m: Machine, table: number): number {
+  return (m.words[table + T_INDEX] >> 9) & 511;
+}
+
 /** The word of an entry that is not none: frame or swap slot. */
 export function entryWord(m: Machine, table: number, index: number): number {
   const w = m.words;

@@ -3,6 +3,7 @@ import { F_STATE, FRAME_WORDS, frameRecord, TYPE_TAIL } from '../frames/frame-re
 import type { Machine } from '../machine.ts';
 import { ENTRY_TABLE, KIND_MASK } from './entry.ts';
 import { OWNER_ROOT } from './owner.ts';
+import { markedTable, storedAt } from './stored.ts';
 import {
   FORM_DENSE,
   FORM_UNIFORM,
@@ -63,7 +64,9 @@ function adoptChildren(m: Machine, table: number): void {
   const flags = flagsAt(m, contents);
   for (let i = 0; i < m.entryCount; i++) {
     if ((m.bytes[flags + i] & KIND_MASK) !== ENTRY_TABLE) continue;
-    // Negative for marked and stored tables, whose record has the same word (stored.ts).
-    w[Math.abs(w[contents + i]) + T_PARENT] = table;
+    const word = w[contents + i];
+    // Marked and stored tables are negative words; a stored one's record has T_PARENT too.
+    const child = word > 0 ? word : markedTable(word) || storedAt(word);
+    w[child + T_PARENT] = table;
   }
 }

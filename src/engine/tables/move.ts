@@ -143,7 +143,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
 function moveLeaf(m: Machine, mm: number, at: number, target: number): boolean {
   const w = m.words;
   const word = tableAt(m, mm, 0, at);
-  const table = word >= 0 ? word : markedTable(m, word);
+  const table = word >= 0 ? word : markedTable(word);
   if (table !== 0) return moveWhole(m, mm, table, 1, target);
   if (word === 0) return true;
   const to = tableAt(m, mm, 1, target);

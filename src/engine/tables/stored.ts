@@ -1,13 +1,5 @@
 import { assert } from '../../base/index.ts';
-import {
-  arenaAlloc,
-  arenaAllocZeroed,
-  arenaFree,
-  CLASS_8,
-  CLASS_16,
-  classFor,
-  classWords,
-} from '../arena.ts';
+import { arenaAlloc, arenaAllocZeroed, arenaFree, CLASS_8, CLASS_16, classFor } from '../arena.ts';
 import { TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
 import { H_STORED } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -51,10 +43,10 @@ import { readImage, TableImage, writeImage } from './table-image.ts';
  *   0      none
  *   -1     look at the form of the table above (uniform.ts)
  *   < -1   -(a table): a table that nobody walked to since a scan marked it; or
- *          -(a record of below): a stored table
+ *          -(a record of below + 1): a stored table
  *
- * So a walk that finds a table tests nothing that it did not test before. A record is told from a
- * table by the low bits of its first word.
+ * So a walk that finds a table tests nothing that it did not test before. Ids are multiples of 8, so
+ * a record is told from a table by the word alone, without a look at either.
  *
  * Who needs a table back:
  *   a fault      `restoreTable`: gets a frame, and the record goes
@@ -69,12 +61,16 @@ import { readImage, TableImage, writeImage } from './table-image.ts';
  */
 const S_STATE = 0; // STORED_*, index << 4, units of room << 16
 const S_COUNT = 1;
-const S_PARENT = 2;
+/** The same word as T_PARENT (migrate-table.ts). */
+const S_PARENT = T_PARENT;
 const S_BYTES = 3;
 /** Word offset of the encoded entries in the arena: the pool's or the device's contents. */
 const S_DATA = 4;
 /** Frame in the pool, or swap slot. */
 const S_PLACE = 5;
+/** Entries that need no more than this stand in the record itself, as those of a table of one entry. */
+const S_INLINE = 6;
+const INLINE_BYTES = 8;
 
 // Beyond all types of frames, so that no record is taken for a table.
 export const STORED_COMPRESSED = 14;
@@ -133,9 +129,19 @@ export function poolFrames(m: Machine): number {
   return m.words[H_STORED] === 0 ? 0 : storedState(m, K_POOL);
 }
 
+/** The entry of a stored table. */
+function storedWord(stored: number): number {
+  return -(stored + 1);
+}
+
+/** The record that the entry of a stored table names. */
+export function storedAt(word: number): number {
+  return -word - 1;
+}
+
 /** The table that a negative entry marks as not walked to, or 0 if the entry names a stored one. */
-export function markedTable(m: Machine, word: number): number {
-  return (m.words[-word + T_STATE] & TYPE_MASK) === TYPE_TABLE ? -word : 0;
+export function markedTable(word: number): number {
+  return (word & 1) === 0 ? -word : 0;
 }
 
 /** True for the record of a table that is only opened. */
@@ -164,14 +170,14 @@ export function storeTable(m: Machine, owner: number, table: number, form: numbe
   w[stored + S_COUNT] = image.count;
   w[stored + S_PARENT] = parent;
   w[stored + S_PLACE] = place;
-  w[stored + S_DATA] = arenaAlloc(m, dataClass(bytes));
+  takeData(m, stored, bytes);
   writeData(m, stored, bytes);
   countForm(m, stored, 1);
   countBytes(m, owner, stored, bytes);
   w[owner + MM_STORED_TABLES] += 1;
   discardEntries(m, table);
   countEmptyTables(m, owner, 1);
-  setChild(m, parent, index, -stored);
+  setChild(m, parent, index, storedWord(stored));
   tableDestroy(m, owner, table);
   countStored(m, form === STORED_COMPRESSED ? K_COMPRESSIONS : K_SWAP_OUTS, 1);
   return true;
@@ -202,7 +208,7 @@ function discardEntries(m: Machine, table: number): void {
 export function restoreTable(m: Machine, owner: number, parent: number, index: number): number {
   const w = m.words;
   const contents = w[parent + T_CONTENTS];
-  const marked = markedTable(m, w[contents + index]);
+  const marked = markedTable(w[contents + index]);
   if (marked !== 0) {
     w[contents + index] = marked;
     return marked;
@@ -215,7 +221,7 @@ export function restoreTable(m: Machine, owner: number, parent: number, index: n
     linkTable(m, parent, index, table);
     return table;
   }
-  const stored = -word;
+  const stored = storedAt(word);
   fetchStored(m, stored);
   writeImage(m, table, image);
   countEmptyTables(m, owner, -1);
@@ -231,7 +237,7 @@ export function restoreTable(m: Machine, owner: number, parent: number, index: n
 /** A record like a table's with the entries of a stored one, in its place; see `closeStored`. */
 export function openStored(m: Machine, parent: number, index: number): number {
   const w = m.words;
-  const stored = -w[w[parent + T_CONTENTS] + index];
+  const stored = storedAt(w[w[parent + T_CONTENTS] + index]);
   const table = arenaAlloc(m, CLASS_16);
   formatTable(m, table, 0, TYPE_TABLE, 0);
   w[table + T_PARENT] = parent;
@@ -258,7 +264,7 @@ export function closeStored(m: Machine, owner: number, table: number): void {
   } else {
     rewrite(m, owner, stored, table);
     discardEntries(m, table);
-    w[w[parent + T_CONTENTS] + index] = -stored;
+    w[w[parent + T_CONTENTS] + index] = storedWord(stored);
   }
   arenaFree(m, CLASS_16, table);
 }
@@ -292,7 +298,7 @@ export function moveStored(m: Machine, from: number, index: number, to: number, 
   w[from + T_COUNT] -= 1;
   // Linking a record by hand: it has no words for a parent's entry but these two.
   linkWord(m, to, at, word);
-  const stored = -word;
+  const stored = storedAt(word);
   w[stored + S_PARENT] = to;
   w[stored + S_STATE] = (w[stored + S_STATE] & ~(511 << 4)) | (at << 4);
 }
@@ -353,8 +359,8 @@ function rewrite(m: Machine, owner: number, stored: number, table: number): void
   const before = w[stored + S_BYTES];
   countBytes(m, owner, stored, -before);
   if (dataClass(bytes) !== dataClass(before)) {
-    arenaFree(m, dataClass(before), w[stored + S_DATA]);
-    w[stored + S_DATA] = arenaAlloc(m, dataClass(bytes));
+    releaseData(m, stored, before);
+    takeData(m, stored, bytes);
   }
   w[stored + S_COUNT] = image.count;
   changePlace(m, stored, Math.min(zpoolUnits(bytes), SLOT_UNITS));
@@ -385,15 +391,25 @@ function isSame(m: Machine, stored: number, bytes: number): boolean {
   return true;
 }
 
+/** Size class of room for so many encoded bytes; 0: the record has it. */
 function dataClass(bytes: number): number {
-  return classFor((bytes + 3) >> 2);
+  return bytes <= INLINE_BYTES ? 0 : classFor((bytes + 3) >> 2);
+}
+
+function takeData(m: Machine, stored: number, bytes: number): void {
+  const sizeClass = dataClass(bytes);
+  m.words[stored + S_DATA] = sizeClass === 0 ? stored + S_INLINE : arenaAlloc(m, sizeClass);
+}
+
+function releaseData(m: Machine, stored: number, bytes: number): void {
+  const sizeClass = dataClass(bytes);
+  if (sizeClass !== 0) arenaFree(m, sizeClass, m.words[stored + S_DATA]);
 }
 
 function writeData(m: Machine, stored: number, bytes: number): void {
   const w = m.words;
   w[stored + S_BYTES] = bytes;
   const at = w[stored + S_DATA] << 2;
-  assert(bytes <= classWords(dataClass(bytes)) * 4, 'room for the encoded entries');
   for (let i = 0; i < bytes; i++) m.bytes[at + i] = encoded[i] as number;
 }
 
@@ -405,7 +421,7 @@ function forgetStored(m: Machine, owner: number, stored: number): void {
   countBytes(m, owner, stored, -bytes);
   w[owner + MM_STORED_TABLES] -= 1;
   releasePlace(m, w[stored + S_STATE] & TYPE_MASK, w[stored + S_PLACE]);
-  arenaFree(m, dataClass(bytes), w[stored + S_DATA]);
+  releaseData(m, stored, bytes);
   arenaFree(m, CLASS_8, stored);
 }
 

@@ -37,7 +37,8 @@ export function encodeImage(image: TableImage, out: Uint8Array): number {
       end++;
     }
     at = putHead(out, at, gap, flag, lastFlags);
-    at = putSpan(image.word, i, end, out, at);
+    if (end === i + 1) at = putSingle(image.word, i, out, at);
+    else at = putSpan(image.word, i, end, out, at);
     lastFlags = flag;
     expected = (index[end - 1] as number) + 1;
     i = end;
@@ -49,6 +50,13 @@ function putHead(out: Uint8Array, to: number, gap: number, flag: number, last: n
   let at = putVarint(out, to, (gap << 1) | (flag === last ? 0 : 1));
   if (flag !== last) out[at++] = flag;
   return at;
+}
+
+/** One entry with gaps around it, the usual one of a sparse table: as `putSpan`, without the search. */
+function putSingle(word: Int32Array, at: number, out: Uint8Array, to: number): number {
+  const before = at === 0 ? 0 : (word[at - 1] as number);
+  out[to] = 0;
+  return putVarint(out, to + 1, zigzag(((word[at] as number) - before) | 0));
 }
 
 /**

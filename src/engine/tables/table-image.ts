@@ -91,8 +91,17 @@ function readDense(m: Machine, contents: number, image: TableImage): void {
   const { index, flags, word } = image;
   let count = 0;
   for (let i = 0; i < m.entryCount; i += 4) {
-    // Four empty entries are one word of 0.
-    if (w[(flagBytes + i) >> 2] === 0) continue;
+    // Four empty entries are one word of 0, four with the same flags one word too.
+    const four = w[(flagBytes + i) >> 2];
+    if (four === 0) continue;
+    if (four === Math.imul(four & 255, 0x1010101)) {
+      for (let j = i; j < i + 4; j++, count++) {
+        index[count] = j;
+        flags[count] = four;
+        word[count] = w[contents + j];
+      }
+      continue;
+    }
     for (let j = i; j < i + 4; j++) {
       const flag = bytes[flagBytes + j];
       if (flag === 0) continue;

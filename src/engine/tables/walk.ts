@@ -107,7 +107,7 @@ export function leafForReclaim(m: Machine, owner: number, hi: number, lo: number
   if (word >= 0) return word;
   const parent = findTable(m, owner, 1, hi, lo);
   const index = lo >> m.bits;
-  if (!isUniform(m, parent) && markedTable(m, word) === 0) return openForReclaim(m, parent, index);
+  if (!isUniform(m, parent) && markedTable(word) === 0) return openForReclaim(m, parent, index);
   return openLeaf(m, owner, hi, lo);
 }
 
@@ -115,7 +115,7 @@ export function leafForReclaim(m: Machine, owner: number, hi: number, lo: number
 export function openChild(m: Machine, parent: number, index: number): number {
   const word = m.words[m.words[parent + T_CONTENTS] + index];
   if (word >= 0) return word;
-  const marked = markedTable(m, word);
+  const marked = markedTable(word);
   return marked !== 0 ? marked : openStored(m, parent, index);
 }
 

@@ -38,6 +38,7 @@ import {
   entryFlags,
   entryWord,
   leafBecameEmpty,
+  oneIndex,
   removeEntry,
   runFlags,
   runHigh,
@@ -49,6 +50,7 @@ import {
   FORM_DENSE,
   FORM_EMPTY,
   FORM_MASK,
+  FORM_ONE,
   FORM_RUN,
   flagsAt,
   T_CONTENTS,
@@ -264,7 +266,9 @@ function zapLeaf(
   } else if (form === FORM_RUN && coversRun(m, table, from, to)) {
     zapRun(m, mm, table, shmem, how);
   } else if (form !== FORM_EMPTY) {
-    for (let i = from; i < to; i++) {
+    // One entry is not searched for, and nothing behind the last.
+    const first = form === FORM_ONE ? Math.max(from, oneIndex(m, table)) : from;
+    for (let i = first; i < to && m.words[table + T_COUNT] > 0; i++) {
       const flags = entryFlags(m, table, i);
       if (flags !== ENTRY_NONE && isToZap(flags, how)) {
         const word = entryWord(m, table, i);

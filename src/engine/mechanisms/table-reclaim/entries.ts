@@ -14,7 +14,7 @@ export function tableBelow(m: Machine, parent: number, index: number): number {
   const w = m.words;
   const word = w[w[parent + T_CONTENTS] + index];
   if (word >= 0) return word;
-  if (!isUniform(m, parent)) return markedTable(m, word);
+  if (!isUniform(m, parent)) return markedTable(word);
   // Its children have no records of their own yet.
   breakUniform(m, ownerOfTable(m, parent), parent);
   return w[w[parent + T_CONTENTS] + index];

@@ -81,7 +81,7 @@ function reclaimTables(
   cgroup: number,
 ): number {
   let freed = 0;
-  victims.begin(m, cgroup);
+  victims.begin(m, cgroup, frames);
   // Tables that cannot be stored cost picks: there is an end to that.
   for (let picks = 4 * frames + 64; picks > 0 && freed < frames; picks--) {
     if (!victims.next(m)) break;

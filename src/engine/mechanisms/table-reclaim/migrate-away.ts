@@ -20,7 +20,7 @@ export function migrateAway(m: Machine, victims: Victims, zone: number, frames: 
   const target = roomElsewhere(m, zone);
   if (target < 0) return 0;
   let moved = 0;
-  victims.begin(m, 0);
+  victims.begin(m, 0, frames);
   // Of the tables that are picked some lie in other zones.
   for (let picks = 16 * frames + 64; picks > 0 && moved < frames; picks--) {
     if (!victims.next(m)) break;

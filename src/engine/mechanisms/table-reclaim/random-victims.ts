@@ -2,11 +2,17 @@ import { Random } from '../../../base/index.ts';
 import { CG_COUNT, nextCgroup } from '../../cgroup/cgroup.ts';
 import { listedTable } from '../../cgroup/table-list.ts';
 import type { Machine } from '../../machine.ts';
-import { hasTable } from './entries.ts';
+import { T_STATE, TABLE_FROZEN } from '../../tables/table.ts';
+import { hasTable, tableBelow } from './entries.ts';
 import type { Victims } from './victims.ts';
 
 /** Tries of a random entry before the search goes on from there. */
 const TRIES = 48;
+/**
+ * Entries that are drawn together. Each names a table somewhere in memory: looked at one after the
+ * other, the processor waits for all of them at once instead of for each.
+ */
+const DRAWN_MAX = 32;
 
 /**
  * Any table, each as likely (the talk: "memory pressure randomly picks PTEs from the list"). A random
@@ -18,24 +24,52 @@ export class RandomVictims implements Victims {
   index = 0;
   readonly #random: Random;
   #cgroup = 0;
+  #total = 0;
+  #drawn = 0;
+  #drawAtOnce = 0;
+  readonly #parents = new Int32Array(DRAWN_MAX);
+  readonly #indexes = new Int32Array(DRAWN_MAX);
 
   constructor(seed: number) {
     this.#random = new Random(seed);
   }
 
-  begin(_m: Machine, cgroup: number): void {
+  begin(m: Machine, cgroup: number, wanted: number): void {
     this.#cgroup = cgroup;
+    this.#total = this.#listed(m);
+    this.#drawAtOnce = Math.max(1, Math.min(wanted, DRAWN_MAX));
+    this.#drawn = 0;
   }
 
   next(m: Machine): boolean {
-    const total = this.#listed(m);
-    if (total === 0) return false;
-    for (let i = 0; i < TRIES; i++) {
-      this.#take(m, this.#random.below(total));
-      this.index = this.#random.below(m.entryCount);
-      if (hasTable(m, this.parent, this.index)) return true;
+    if (this.#total === 0) return false;
+    for (let tries = 0; ; ) {
+      while (this.#drawn > 0) {
+        this.#drawn--;
+        this.parent = this.#parents[this.#drawn] as number;
+        this.index = this.#indexes[this.#drawn] as number;
+        // It may be drawn twice, and gone.
+        if (hasTable(m, this.parent, this.index)) return true;
+      }
+      if (tries >= TRIES) return this.#search(m, this.#random.below(this.#total), this.#total);
+      tries += this.#draw(m);
     }
-    return this.#search(m, this.#random.below(total), total);
+  }
+
+  /** Draws a batch of entries and keeps those that name a table that is not frozen; how many tries. */
+  #draw(m: Machine): number {
+    let drawn = 0;
+    for (let i = 0; i < this.#drawAtOnce; i++) {
+      this.#take(m, this.#random.below(this.#total));
+      const index = this.#random.below(m.entryCount);
+      const table = tableBelow(m, this.parent, index);
+      if (table === 0 || (m.words[table + T_STATE] & TABLE_FROZEN) !== 0) continue;
+      this.#parents[drawn] = this.parent;
+      this.#indexes[drawn] = index;
+      drawn++;
+    }
+    this.#drawn = drawn;
+    return this.#drawAtOnce;
   }
 
   /** Tables of level 1 to choose from. */
