@@ -54,6 +54,8 @@ export const H_CGROUPS = 41;
 export const H_GUESTS = 42;
 /** The thread that has stopped all others: its cpu + 1, else 0 (threads/world.ts). */
 export const H_STOP = 30;
+/** Guards stored tables: their records, the pool, the counts (tables/stored.ts). */
+export const H_STORED_LOCK = 31;
 /** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */
 export const H_ANON_LOCK = 25;
 export const H_SWAP_LOCK = 26;

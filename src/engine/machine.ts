@@ -171,6 +171,8 @@ export class Machine {
 
   /** Between `goOnline` and `goOffline` (threads/world.ts); true also inside single operations. */
   isOnline = false;
+  /** The stored table that this thread has open, for which it stopped the world; 0 for none. */
+  stoppedFor = 0;
   /** This thread has stopped the world: it needs no locks, and nothing else moves. */
   isWorldStopped = false;
   /** What the other threads had done when the running grace period began (threads/grace.ts). */

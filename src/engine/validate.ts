@@ -36,6 +36,7 @@ import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import * as L from './layout.ts';
 import type { Machine } from './machine.ts';
 import { isShmem, O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
+import { RmapWalk } from './objects/rmap.ts';
 import { swapCacheLookup, swapSlotUsers } from './objects/swap.ts';
 import {
   C_ANON,
@@ -76,6 +77,7 @@ import {
   OWNER_TABLES,
 } from './tables/owner.ts';
 import {
+  closeOpened,
   markedTable,
   poolFrames,
   readStored,
@@ -125,6 +127,8 @@ export function validateMachine(m: Machine): void {
   tally.checkPool();
   checkFrames(m, tally);
 }
+
+const rmap = new RmapWalk();
 
 /** What a walk over all trees finds. */
 class Tally {
@@ -356,7 +360,22 @@ class Tally {
           ? m.words[block + L.B_MAPCOUNT]
           : m.words[chunk + (pfn & (L.BLOCK_FRAMES - 1)) * FRAME_WORDS + F_MAPCOUNT];
       assert(kept === count, `frame ${pfn}: mapped ${count} times, ${kept} kept`);
+      if (chunk !== 0) this.#checkRmap(pfn, count);
     }
+    closeOpened(m);
+  }
+
+  /**
+   * The way back from the frame finds every mapping. Only on machines without whole-table forms, which
+   * the walk would write out, and without guests, which it does not know.
+   */
+  #checkRmap(pfn: number, count: number): void {
+    const { m } = this;
+    if (!m.isCareful || m.words[L.H_GUESTS] !== 0) return;
+    let found = 0;
+    rmap.begin(m, pfn);
+    while (rmap.next(m)) found += 1;
+    assert(found === count, `frame ${pfn}: mapped ${count} times, ${found} found from the frame`);
   }
 
   checkSwap(): void {

@@ -78,7 +78,7 @@ for (const kernel of ['linux-6.18', 'pte-ref', 'pte-ref-lock', 'pte-ref-percpu']
   test(`with pauses at race points, nothing is wrong: ${name}`, async (t) => {
     t.diagnostic(`PAGELAB_SEED=${seed}`);
     assert.equal(await firstWrong(0, { ...CHURN, kernel: name }, 2), null);
-    const tight = { ...CHURN, memoryMiB: 16, swapMiB: 256, pagesPerSlot: 512, tablesShare: 50 };
+    const tight = { ...CHURN, memoryMiB: 8, swapMiB: 256, pagesPerSlot: 512, tablesShare: 50 };
     assert.equal(await firstWrong(0, { ...tight, ops: 1500, kernel: name }, 1), null);
   });
 }

@@ -39,6 +39,8 @@ export interface StressPlan {
   readonly ops: number;
   /** Pages of each mixed and covered table that are used: few, and tables come and go. */
   readonly pagesPerSlot: number;
+  /** True: one more thread reclaims in the background. */
+  readonly hasKswapd?: boolean;
   /** Per cent of the operations in the mixed and covered tables, the rest elsewhere. */
   readonly tablesShare: number;
 }

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { OBJECT_SHMEM, System, validateMachine } from '../../src/engine/index.ts';
+import { H_SWAP_NEXT } from '../../src/engine/layout.ts';
 import { attachMechanisms, parseKernel } from '../../src/lab/kernels.ts';
+import type { KswapdStart } from './kswapd.worker.ts';
 import {
   COVERED_AT,
   COVERED_PAGES,
@@ -20,6 +22,9 @@ export interface StressResult {
   readonly wrong: string | null;
   readonly ops: number;
   readonly checks: number;
+  /** Swap slots that were ever used, and what the mechanisms counted. */
+  readonly swapSlots: number;
+  readonly counted: Readonly<Record<string, number>>;
 }
 
 /** Milliseconds after which threads that do not answer are stuck. */
@@ -32,7 +37,7 @@ export async function runStress(plan: StressPlan, workerUrl: URL): Promise<Stres
     rules: kernel.rules,
     isShared: true,
     hasContents: true,
-    cpus: plan.threads + 1,
+    cpus: plan.threads + 2,
     nodeBytes: [plan.memoryMiB * 2 ** 20],
     swapBytes: plan.swapMiB * 2 ** 20,
     bufferMiB: 256,
@@ -56,7 +61,9 @@ export async function runStress(plan: StressPlan, workerUrl: URL): Promise<Stres
     };
     return new Worker(workerUrl, { workerData: start });
   });
+  const kswapd = plan.hasKswapd === true ? startKswapd(machine.buffer, plan, workerUrl) : null;
   const answers = await answersOf(workers);
+  await kswapd?.stop();
   const wrong = answers.find((answer) => answer.kind === 'wrong');
   let what = wrong?.kind === 'wrong' ? wrong.what : null;
   let ops = 0;
@@ -66,8 +73,36 @@ export async function runStress(plan: StressPlan, workerUrl: URL): Promise<Stres
     ops += answer.ops;
     checks += answer.checks;
   }
+  const swapSlots = machine.words[H_SWAP_NEXT] - 1;
+  const counted = Object.assign(
+    {},
+    ...kernel.mechanisms.map((one) => one.counters?.(machine) ?? {}),
+  );
   if (what === null) what = whatIsInvalid(system);
-  return { wrong: what, ops, checks };
+  return { wrong: what, ops, checks, swapSlots, counted };
+}
+
+/** The thread that reclaims in the background, on the last cpu. */
+function startKswapd(
+  buffer: SharedArrayBuffer | ArrayBuffer,
+  plan: StressPlan,
+  workerUrl: URL,
+): { stop: () => Promise<void> } {
+  const start: KswapdStart = {
+    buffer: buffer as SharedArrayBuffer,
+    cpu: plan.threads + 1,
+    kernel: plan.kernel,
+    end: new Int32Array(new SharedArrayBuffer(4)),
+  };
+  const worker = new Worker(new URL('kswapd.worker.js', workerUrl), { workerData: start });
+  const done = once(worker, 'message');
+  return {
+    async stop() {
+      Atomics.store(start.end, 0, 1);
+      await done;
+      await worker.terminate();
+    },
+  };
 }
 
 async function answersOf(workers: readonly Worker[]): Promise<StressAnswer[]> {

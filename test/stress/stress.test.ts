@@ -15,7 +15,7 @@ const ROOMY = { memoryMiB: 256, swapMiB: 64, spaces: 2, pagesPerSlot: 512, table
 /** Tables come and go all the time. */
 const CHURN = { ...ROOMY, pagesPerSlot: 16, tablesShare: 90 };
 /** Less memory than the threads write: reclaim and swap all the time. */
-const TIGHT = { ...ROOMY, memoryMiB: 16, swapMiB: 256 };
+const TIGHT = { ...ROOMY, memoryMiB: 8, swapMiB: 256 };
 
 const CASES: readonly Omit<StressPlan, 'seed' | 'ops'>[] = [
   { ...ROOMY, threads: 2, kernel: 'linux-6.18' },
@@ -29,6 +29,9 @@ const CASES: readonly Omit<StressPlan, 'seed' | 'ops'>[] = [
   { ...TIGHT, threads: 3, kernel: 'linux-6.18' },
   { ...TIGHT, threads: 6, kernel: 'linux-6.18+pte-ref' },
   { ...TIGHT, threads: 4, kernel: 'linux-6.18+pte-ref-percpu' },
+  { ...TIGHT, threads: 4, kernel: 'linux-6.18+table-reclaim', hasKswapd: true },
+  { ...TIGHT, threads: 3, kernel: 'linux-6.18+pte-ref-lock+table-reclaim-aged', hasKswapd: true },
+  { ...TIGHT, threads: 2, kernel: 'linux-6.18+table-reclaim' },
 ];
 
 for (const plan of CASES) {
@@ -42,6 +45,8 @@ for (const plan of CASES) {
     );
     assert.equal(result.wrong, null);
     assert.ok(result.checks > 0);
+    if (plan.memoryMiB === TIGHT.memoryMiB) assert.ok(result.swapSlots > 100, 'memory was short');
+    t.diagnostic(JSON.stringify({ swapSlots: result.swapSlots, ...result.counted }));
     t.diagnostic(`${result.ops} operations, ${result.checks} pages checked`);
   });
 }

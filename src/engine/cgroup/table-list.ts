@@ -59,6 +59,12 @@ export function isListed(m: Machine, cgroup: number, table: number): boolean {
 }
 
 function setPlace(m: Machine, table: number, place: number): void {
+  if (m.isShared) {
+    // Another thread may be hanging the table up, which writes its index.
+    Atomics.and(m.words, table + T_INDEX, INDEX_MASK);
+    Atomics.or(m.words, table + T_INDEX, place << PLACE_SHIFT);
+    return;
+  }
   m.words[table + T_INDEX] = (m.words[table + T_INDEX] & INDEX_MASK) | (place << PLACE_SHIFT);
 }
 

@@ -1,7 +1,9 @@
 import { allocFrame } from '../frames/alloc.ts';
-import { addMapping, mapCount } from '../frames/map-count.ts';
+import { F_MAPPING } from '../frames/frame-record.ts';
+import { addMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
+import { rootAnonVma } from '../objects/anon-vma.ts';
 import { contentsOfSlot, readContents, writeContents } from '../objects/contents.ts';
 import {
   lockSwap,
@@ -52,7 +54,12 @@ export function swapIn(
     writeContents(m, pfn, readContents(m, contentsOfSlot(m, slot)));
   }
   const isOnlyUser = swapSlotUsers(m, slot) === 1;
-  if (!isOnlyUser) swapCacheAdd(m, pfn, slot);
+  if (!isOnlyUser) {
+    swapCacheAdd(m, pfn, slot);
+    // Relatives will map it too: the oldest anon_vma leads to all of them (__folio_set_anon).
+    const mapping = ensureRecord(m, pfn) + F_MAPPING;
+    w[mapping] = rootAnonVma(m, w[mapping]);
+  }
   const canWrite = isOnlyUser && (w[vma + V_FLAGS] & VM_WRITE) !== 0 && mapCount(m, pfn) === 1;
   let flags = ENTRY_PAGE | ENTRY_ACCESSED;
   if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;

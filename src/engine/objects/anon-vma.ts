@@ -184,6 +184,13 @@ function unlinkLocked(m: Machine, vma: number): void {
   w[vma + V_ANON_VMA] = 0;
 }
 
+/** The oldest of a family of anon_vmas: every VMA of the family is linked to it. */
+export function rootAnonVma(m: Machine, anon: number): number {
+  let root = anon;
+  while (m.words[root + A_PARENT] !== root) root = m.words[root + A_PARENT];
+  return root;
+}
+
 /** First link of an anon_vma's list; follow with `nextMapping`, read with `mappingVma`. */
 export function firstMapping(m: Machine, anon: number): number {
   return m.words[anon + A_AVC];

@@ -8,6 +8,7 @@ import {
   F_STAMP,
   F_STATE,
   F_SWAP_SLOT,
+  FRAME_DIRTY,
   frameRecord,
   TYPE_OBJECT,
 } from '../frames/frame-record.ts';
@@ -178,15 +179,19 @@ export function objectAddPage(
   }
   const index = lo & m.mask;
   let contents = 0;
+  let dirty = 0;
   if ((entryFlags(m, table, index) & KIND_MASK) === ENTRY_SWAP) {
     const slot = entryWord(m, table, index);
     contents = readContents(m, contentsOfSlot(m, slot));
+    // Its slot goes, so what stood there must be written again (shmem_swapin_folio).
+    dirty = FRAME_DIRTY;
     removeEntry(m, object, table, index);
     swapSlotPut(m, slot);
     m.words[object + O_SWAPPED] -= 1;
   }
   formatObjectFrame(m, pfn, object, hi * m.loPages + lo);
   writeContents(m, pfn, contents);
+  m.words[frameRecord(m, pfn) + F_STATE] |= dirty;
   addEntry(m, object, table, index, ENTRY_PAGE, pfn);
   m.words[object + O_PAGES] += 1;
   return pfn;

@@ -2,6 +2,8 @@ import { drainAllPcp } from '../frames/pcp.ts';
 import { zoneAt } from '../frames/zones.ts';
 import { Z_FREE, Z_HIGH, Z_LOW } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { releaseDeferred } from '../threads/grace.ts';
+import { enter, leave, resumeWorld, stopWorld } from '../threads/world.ts';
 import { framesToHighMark } from './reclaim.ts';
 
 /**
@@ -10,10 +12,23 @@ import { framesToHighMark } from './reclaim.ts';
  * room, where a mechanism does that. If all zones did, memory is reclaimed up to the high watermarks.
  * (Page reclaim does not know zones: for one alone it would empty the others.)
  *
- * The frames that came free. Whoever models time or threads calls it; no allocation does.
+ * The frames that came free. Whoever models time or threads calls it; no allocation does. On a shared
+ * machine a thread of its own does, and the others stand still meanwhile.
  */
 export function kswapdStep(m: Machine): number {
   if (shortZones(m) === 0) return 0;
+  if (!m.isShared) return balance(m);
+  const wasOffline = enter(m);
+  stopWorld(m);
+  m.forgetWalk();
+  releaseDeferred(m);
+  const freed = balance(m);
+  resumeWorld(m);
+  leave(m, wasOffline);
+  return freed;
+}
+
+function balance(m: Machine): number {
   const before = freeInZones(m);
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);

@@ -47,7 +47,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { closeLeaf, ensureTable, entrySpan, isUniform, openChild } from './walk.ts';
+import { closeLeaf, ensureTable, entrySpan, isUniform, leafWord, openChild } from './walk.ts';
 import { rssCounter } from './zap.ts';
 
 /**
@@ -113,6 +113,11 @@ function ensureAt(m: Machine, mm: number, level: number, page: number): number {
   return ensureTable(m, mm, level, hi, page - hi * m.loPages);
 }
 
+function tableAt(m: Machine, mm: number, page: number): number {
+  const hi = Math.floor(page / m.loPages);
+  return leafWord(m, mm, hi, page - hi * m.loPages);
+}
+
 /** One last-level table, the child `slot` of the parent's `upper`. False when memory is out. */
 function copySlot(
   m: Machine,
@@ -131,6 +136,11 @@ function copySlot(
     if (copy === 0) return false;
     // Looked up only now: reclaim inside may have stored or freed the source.
     const source = openChild(m, upper, slot);
+    if (m.stoppedFor !== 0 && tableAt(m, child, from) !== copy) {
+      // And to stop the world may have cost the copy.
+      closeLeaf(m, parent, source);
+      continue;
+    }
     if (source === 0 || !lockLeaf(m, source)) {
       tableLostEntries(m, child, copy);
       return true;

@@ -3,9 +3,9 @@ import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
 import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
-import { closeStored, isOpened, markedTable, moveStored } from './stored.ts';
+import { isOpened, markedTable, moveStored } from './stored.ts';
 import { linkTable, T_CONTENTS, T_LOCK, T_PARENT, unlinkTable } from './table.ts';
-import { ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
+import { closeLeaf, ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
 
 /**
  * Moves the entries of [from, from + pages) to `to` (move_page_tables): whole tables where both
@@ -83,15 +83,26 @@ function moveWhole(
   }
   // A table that went at this moment was empty.
   if (source === 0) return true;
-  m.lock(Math.min(source, parent) + T_LOCK);
-  if (source !== parent) m.lock(Math.max(source, parent) + T_LOCK);
+  lockUppers(m, source, parent);
   if (w[table + T_PARENT] === source) {
     unlinkTable(m, table);
     linkTable(m, parent, index, table);
   }
-  if (source !== parent) m.unlock(parent + T_LOCK);
-  m.unlock(source + T_LOCK);
+  unlockUppers(m, source, parent);
   return true;
+}
+
+/** Two tables of one upper level, the lower id first. */
+function lockUppers(m: Machine, a: number, b: number): void {
+  if (!m.isShared) return;
+  m.lock(Math.min(a, b) + T_LOCK);
+  if (a !== b) m.lock(Math.max(a, b) + T_LOCK);
+}
+
+function unlockUppers(m: Machine, a: number, b: number): void {
+  if (!m.isShared) return;
+  if (a !== b) m.unlock(b + T_LOCK);
+  m.unlock(a + T_LOCK);
 }
 
 /** Two last-level tables, the lower id first: other threads may lock both as well. False if one went. */
@@ -121,6 +132,11 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   const source = openLeaf(m, mm, Math.floor(at / m.loPages), at % m.loPages);
   if (source === 0) return true;
   const isStored = isOpened(m, source);
+  if (m.stoppedFor !== 0 && tableAt(m, mm, 0, target) !== table) {
+    // To stop the world may have cost the destination's.
+    closeLeaf(m, mm, source);
+    return moveSlot(m, mm, at, target, pages);
+  }
   const low = at % m.entryCount;
   const shift = (target % m.entryCount) - low;
   if (m.isShared && !lockPair(m, mm, source, table)) return moveSlot(m, mm, at, target, pages);
@@ -135,7 +151,7 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   tableLostEntries(m, mm, source);
   // An empty source table has given the destination an empty one.
   if (table !== source) tableLostEntries(m, mm, table);
-  if (isStored) closeStored(m, mm, source);
+  if (isStored) closeLeaf(m, mm, source);
   return true;
 }
 
@@ -149,6 +165,9 @@ function moveLeaf(m: Machine, mm: number, at: number, target: number): boolean {
   const to = tableAt(m, mm, 1, target);
   const index = (target % m.loPages) >> m.bits;
   if (w[w[to + T_CONTENTS] + index] !== 0) return false;
-  moveStored(m, tableAt(m, mm, 1, at), (at % m.loPages) >> m.bits, to, index);
+  const from = tableAt(m, mm, 1, at);
+  lockUppers(m, from, to);
+  moveStored(m, from, (at % m.loPages) >> m.bits, to, index);
+  unlockUppers(m, from, to);
   return true;
 }

@@ -1,7 +1,7 @@
 import { assert } from '../../base/index.ts';
 import { arenaAlloc, arenaAllocZeroed, arenaFree, CLASS_8, CLASS_16, classFor } from '../arena.ts';
 import { TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
-import { H_STORED } from '../layout.ts';
+import { H_STORED, H_STORED_LOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotAlloc, swapSlotGet, swapSlotPut, swapSlotUsers } from '../objects/swap.ts';
 import {
@@ -12,6 +12,7 @@ import {
   zpoolUnits,
 } from '../reclaim/zpool.ts';
 import { MM_POOL_BYTES, MM_STORED_TABLES, MM_TABLE_REFAULTS } from '../space/mm.ts';
+import { raiseSequence } from '../space/mmap-lock.ts';
 import { ENTRY_TABLE } from './entry.ts';
 import {
   countEmptyTables,
@@ -25,6 +26,7 @@ import {
   T_CONTENTS,
   T_COUNT,
   T_INDEX,
+  T_LOCK,
   T_PARENT,
   T_PFN,
   T_STATE,
@@ -57,12 +59,14 @@ import { readImage, TableImage, writeImage } from './table-image.ts';
  * A stored table is no table: it is in no count of its owner but MM_STORED_TABLES. Its entries are as
  * good as in a table: pages are mapped, swap slots used, counters count them.
  *
- * For exclusive machines.
+ * On a shared machine tables are stored while the world stands still. A fault brings one back under
+ * the lock of the table above and H_STORED_LOCK; other walks stop the world for as long as they have
+ * one open (`openStopped`).
  */
 const S_STATE = 0; // STORED_*, index << 4, units of room << 16
 const S_COUNT = 1;
 /** The same word as T_PARENT (migrate-table.ts). */
-const S_PARENT = T_PARENT;
+const S_PARENT = 2;
 const S_BYTES = 3;
 /** Word offset of the encoded entries in the arena: the pool's or the device's contents. */
 const S_DATA = 4;
@@ -111,7 +115,6 @@ const SLOT_UNITS = 128;
 
 /** Makes the machine able to store tables. */
 export function enableStoredTables(m: Machine): void {
-  assert(!m.isShared, 'tables can be stored on a machine of one thread only');
   if (m.words[H_STORED] === 0) m.words[H_STORED] = arenaAllocZeroed(m, classFor(STATE_WORDS));
 }
 
@@ -178,6 +181,7 @@ export function storeTable(m: Machine, owner: number, table: number, form: numbe
   discardEntries(m, table);
   countEmptyTables(m, owner, 1);
   setChild(m, parent, index, storedWord(stored));
+  if (m.isShared) raiseSequence(m, owner);
   tableDestroy(m, owner, table);
   countStored(m, form === STORED_COMPRESSED ? K_COMPRESSIONS : K_SWAP_OUTS, 1);
   return true;
@@ -206,6 +210,62 @@ function discardEntries(m: Machine, table: number): void {
  * loses its mark. 0 when memory is out.
  */
 export function restoreTable(m: Machine, owner: number, parent: number, index: number): number {
+  return m.isShared && !m.isWorldStopped
+    ? restoreShared(m, owner, parent, index)
+    : restoreAlone(m, owner, parent, index);
+}
+
+/** The same with other threads about, one of which may be faster. */
+function restoreShared(m: Machine, owner: number, parent: number, index: number): number {
+  const w = m.words;
+  const at = w[parent + T_CONTENTS] + index;
+  const before = unmarkChild(m, parent, index);
+  if (before > 0) return before;
+  const table = tableCreate(m, owner, 0);
+  if (table === 0) return 0;
+  m.lock(parent + T_LOCK);
+  const word = unmarkLocked(m, at);
+  if (word < 0) putBack(m, owner, parent, index, table);
+  else if (word === 0) linkTable(m, parent, index, table);
+  m.unlock(parent + T_LOCK);
+  if (word <= 0) return table;
+  tableDestroy(m, owner, table);
+  return word;
+}
+
+/** The entry `index` of `parent` on a shared machine; a marked table loses its mark. */
+export function unmarkChild(m: Machine, parent: number, index: number): number {
+  m.lock(parent + T_LOCK);
+  const word = unmarkLocked(m, m.words[parent + T_CONTENTS] + index);
+  m.unlock(parent + T_LOCK);
+  return word;
+}
+
+/** The word at `at`; a marked table loses its mark. The lock of the table above is held. */
+function unmarkLocked(m: Machine, at: number): number {
+  const w = m.words;
+  const marked = w[at] < 0 ? markedTable(w[at]) : 0;
+  if (marked !== 0) w[at] = marked;
+  return w[at];
+}
+
+function putBack(m: Machine, owner: number, parent: number, index: number, table: number): void {
+  const w = m.words;
+  m.lock(H_STORED_LOCK);
+  const stored = storedAt(w[w[parent + T_CONTENTS] + index]);
+  fetchStored(m, stored);
+  writeImage(m, table, image);
+  countEmptyTables(m, owner, -1);
+  w[table + T_PARENT] = parent;
+  w[table + T_INDEX] = (w[table + T_INDEX] & ~511) | index;
+  setChild(m, parent, index, table);
+  forgetStored(m, owner, stored);
+  w[owner + MM_TABLE_REFAULTS] += 1;
+  countStored(m, K_RESTORES, 1);
+  m.unlock(H_STORED_LOCK);
+}
+
+function restoreAlone(m: Machine, owner: number, parent: number, index: number): number {
   const w = m.words;
   const contents = w[parent + T_CONTENTS];
   const marked = markedTable(w[contents + index]);

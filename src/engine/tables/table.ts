@@ -182,6 +182,17 @@ export function dropContents(m: Machine, table: number): void {
   w[table + T_CONTENTS] = level === 0 ? 0 : w[H_ZERO_CONTENTS];
 }
 
+function setTableIndex(m: Machine, table: number, index: number): void {
+  const at = table + T_INDEX;
+  if (m.isShared) {
+    // The bits above may be another thread's at this moment (cgroup/table-list.ts).
+    Atomics.and(m.words, at, ~511);
+    Atomics.or(m.words, at, index);
+  } else {
+    m.words[at] = (m.words[at] & ~511) | index;
+  }
+}
+
 /** Hangs a table into its parent's empty entry. */
 export function linkTable(m: Machine, parent: number, index: number, child: number): void {
   const w = m.words;
@@ -192,7 +203,7 @@ export function linkTable(m: Machine, parent: number, index: number, child: numb
   }
   const contents = w[parent + T_CONTENTS];
   w[child + T_PARENT] = parent;
-  w[child + T_INDEX] = (w[child + T_INDEX] & ~511) | index;
+  setTableIndex(m, child, index);
   m.bytes[flagsAt(m, contents) + index] = ENTRY_TABLE;
   w[parent + T_COUNT] += 1;
   // Last: from here on other threads find the child and write its record.

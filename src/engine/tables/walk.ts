@@ -1,5 +1,6 @@
 import { makeRoom } from '../frames/make-room.ts';
 import type { Machine } from '../machine.ts';
+import { resumeWorld, stopWorld } from '../threads/world.ts';
 import { OWNER_KIND, OWNER_MM, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
 import {
   closeStored,
@@ -8,6 +9,7 @@ import {
   openForReclaim,
   openStored,
   restoreTable,
+  unmarkChild,
 } from './stored.ts';
 import {
   FORM_MASK,
@@ -111,16 +113,38 @@ export function leafForReclaim(m: Machine, owner: number, hi: number, lo: number
   return openLeaf(m, owner, hi, lo);
 }
 
-/** The table below an entry of a table of level 1 that is not uniform: 0, a table, or an opened one. */
+/**
+ * The table below an entry of a table of level 1 that is not uniform: 0, a table, or an opened one. On a
+ * shared machine the world stands still until `closeLeaf`; the caller holds no spin lock.
+ */
 export function openChild(m: Machine, parent: number, index: number): number {
   const word = m.words[m.words[parent + T_CONTENTS] + index];
   if (word >= 0) return word;
+  if (m.isShared && !m.isWorldStopped) return openChildStopped(m, parent, index);
   const marked = markedTable(word);
   return marked !== 0 ? marked : openStored(m, parent, index);
 }
 
+function openChildStopped(m: Machine, parent: number, index: number): number {
+  for (;;) {
+    const table = unmarkChild(m, parent, index);
+    if (table >= 0) return table;
+    stopWorld(m);
+    const word = m.words[m.words[parent + T_CONTENTS] + index];
+    if (word < 0 && markedTable(word) === 0) {
+      m.stoppedFor = openStored(m, parent, index);
+      return m.stoppedFor;
+    }
+    resumeWorld(m);
+  }
+}
+
 export function closeLeaf(m: Machine, owner: number, table: number): void {
-  if (table !== 0 && isOpened(m, table)) closeStored(m, owner, table);
+  if (table === 0 || !isOpened(m, table)) return;
+  closeStored(m, owner, table);
+  if (m.stoppedFor !== table) return;
+  m.stoppedFor = 0;
+  resumeWorld(m);
 }
 
 /** An address space's root spans everything; an object's index may be lower. */
@@ -178,13 +202,20 @@ export function ensureTable(
     const index = levelIndex(m, at, hi, lo);
     let child = w[w[table + T_CONTENTS] + index];
     if (child <= 0) {
-      if (child < 0) child = restoreTable(m, owner, table, index);
+      if (child < 0) child = restoreWithRoom(m, owner, table, index);
       else if (m.isShared) child = createChildLocked(m, owner, table, index, at - 1);
       else child = createChild(m, owner, table, index, at - 1);
       if (child === 0) return 0;
     }
     table = child;
   }
+  return table;
+}
+
+/** On a shared machine room is made here: the caller holds no spin lock. */
+function restoreWithRoom(m: Machine, owner: number, parent: number, index: number): number {
+  let table = restoreTable(m, owner, parent, index);
+  while (table === 0 && makeRoom(m)) table = restoreTable(m, owner, parent, index);
   return table;
 }
 
@@ -360,7 +391,7 @@ export class LeafCursor {
   }
 
   #close(m: Machine): void {
-    closeStored(m, this.#owner, this.#opened);
+    closeLeaf(m, this.#owner, this.#opened);
     this.#opened = 0;
   }
 }

@@ -45,7 +45,7 @@ import {
   runLow,
 } from './leaf.ts';
 import { freeEmptyLeaf, freeUnhooked, lockLeaf, tryUnhookLocked, unlockLeaf } from './leaf-lock.ts';
-import { closeStored, isOpened } from './stored.ts';
+import { isOpened } from './stored.ts';
 import {
   FORM_DENSE,
   FORM_EMPTY,
@@ -67,7 +67,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
+import { closeLeaf, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -197,10 +197,11 @@ function zapInSlot(
   const word = isLastWalk ? m.walkLeaf : leafWord(m, mm, hi, lo);
   if (word === 0) return;
   const table = word > 0 ? word : openLeaf(m, mm, hi, lo);
+  if (table === 0) return;
   const isStored = word < 0 && isOpened(m, table);
   const from = lo & m.mask;
   zapTable(m, mm, table, from, from + (end - start), shmem, how);
-  if (isStored) closeStored(m, mm, table);
+  if (isStored) closeLeaf(m, mm, table);
 }
 
 /** Whether an empty table goes: by PT_RECLAIM, for a range that covers it whole, or by a mechanism. */

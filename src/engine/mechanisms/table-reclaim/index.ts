@@ -1,5 +1,5 @@
-import { nextCgroup } from '../../cgroup/cgroup.ts';
-import { H_MM_LIST } from '../../layout.ts';
+import { assert } from '../../../base/index.ts';
+import { H_MM_LIST, H_STORED } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
 import { MM_NEXT } from '../../space/mm.ts';
 import { OWNER_ROOT } from '../../tables/owner.ts';
@@ -41,8 +41,10 @@ export function makeTableReclaim(
     title,
     excludes,
     attach(m, seed = 1) {
+      assert(m.tableRefs === 0, 'on a shared machine tables are reclaimed with pte-ref-lock only');
+      const isFirst = m.words[H_STORED] === 0;
       enableStoredTables(m);
-      listAllTables(m);
+      if (isFirst) listAllTables(m);
       m.events.upperTableMade = listTable;
       m.events.upperTableGone = unlistTable;
       m.events.tableMoved = tableMoved;
@@ -50,7 +52,8 @@ export function makeTableReclaim(
       const ways = options.ways ?? DEFAULT_WAYS;
       m.events.tablesShort = (machine, frames, cgroup) =>
         reclaimTables(machine, victims, ways, frames, cgroup);
-      m.events.nodeShort = (machine, zone, frames) => migrateAway(machine, victims, zone, frames);
+      if (!m.isShared)
+        m.events.nodeShort = (machine, zone, frames) => migrateAway(machine, victims, zone, frames);
     },
     counters: tableReclaimCounters,
   };
@@ -92,7 +95,6 @@ function reclaimTables(
 
 /** For a machine that has address spaces already. */
 function listAllTables(m: Machine): void {
-  if (nextCgroup(m, 0) !== 0 && m.events.upperTableMade === listTable) return;
   for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
     const root = m.words[mm + OWNER_ROOT];
     if (root !== 0) listBelow(m, mm, root);

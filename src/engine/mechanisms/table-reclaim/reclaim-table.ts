@@ -1,6 +1,7 @@
 import { H_FRAMES } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
 import { C_ZERO, MM_LOCKED_VM, mmCounters, mmDouble } from '../../space/mm.ts';
+import { raiseSequence } from '../../space/mmap-lock.ts';
 import { VM_LOCKED } from '../../space/vm-flags.ts';
 import { findVma, V_FLAGS, vmaEnd, vmaStart } from '../../space/vma.ts';
 import { countFreedTables } from '../../tables/emptied.ts';
@@ -59,6 +60,8 @@ export function reclaimTable(
   w[table + T_STATE] |= TABLE_FROZEN;
   if (isWorthless(m, table)) {
     dropZeroPages(m, owner, table);
+    // What other threads remember of the table; they stand still now (frames/make-room.ts).
+    if (m.isShared) raiseSequence(m, owner);
     freeTable(m, owner, table);
     countFreedTables(m, owner, 1);
     countStored(m, K_FREED, 1);
