@@ -1,4 +1,3 @@
-import { assert } from '../../base/index.ts';
 import { arenaAlloc, arenaAllocZeroed, arenaFree, CLASS_8, CLASS_16, classFor } from '../arena.ts';
 import { TYPE_MASK, TYPE_TABLE } from '../frames/frame-record.ts';
 import { H_STORED, H_STORED_LOCK } from '../layout.ts';
