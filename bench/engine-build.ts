@@ -1,7 +1,7 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { makeTemporary, removeTemporary } from './temporary.ts';
 
 /** dist, from dist/bench. */
 const DIST = fileURLToPath(new URL('..', import.meta.url));
@@ -27,7 +27,7 @@ export class EngineBuild {
   readonly #dir: string;
 
   constructor(hasCount: boolean) {
-    this.#dir = mkdtempSync(join(tmpdir(), 'pagelab-engine-'));
+    this.#dir = makeTemporary('pagelab-engine-');
     try {
       for (const path of COPIED) {
         cpSync(join(DIST, path), join(this.#dir, path), { recursive: true, filter: isCode });
@@ -61,7 +61,7 @@ export class EngineBuild {
   }
 
   remove(): void {
-    rmSync(this.#dir, { recursive: true, force: true });
+    removeTemporary(this.#dir);
   }
 }
 

@@ -6,19 +6,23 @@ import {
   goOnline,
   LINUX_6_18,
   Machine,
+  type Mechanism,
   Process,
+  pteRef,
+  pteRefLock,
+  pteRefPercpu,
   System,
   X86_64_4LEVEL,
 } from '../src/engine/index.ts';
-import { T_COUNT } from '../src/engine/tables/table.ts';
+import { T_COUNT, T_STATE } from '../src/engine/tables/table.ts';
+import { sumRefs, T_COUNTED } from '../src/engine/tables/table-refs.ts';
 import { findLeaf } from '../src/engine/tables/walk.ts';
 import { type Clock, threadClock } from './thread-clock.ts';
 
 /**
  * A thread of `multi-fault`: touches and drops a range of its own in the one address space again and
- * again. Of each table one
- * page stays, so tables keep their entries in an array, with and without the count. This file runs
- * from a copy of the engine (engine-build.ts).
+ * again. Of each table one page stays, so tables keep their entries in an array, with and without the
+ * count. This file runs from a copy of the engine (engine-build.ts).
  */
 export interface MultiFaultStart {
   readonly buffer: SharedArrayBuffer;
@@ -27,6 +31,8 @@ export interface MultiFaultStart {
   /** A multiple of 1 GiB; `slots` tables from there on. */
   readonly addr: number;
   readonly slots: number;
+  /** Which way references are kept, by the mechanism's id; null: the engine attaches nothing. */
+  readonly way: string | null;
   /** koffi's main module, for the thread's clock; null: wall time. */
   readonly koffiPath: string | null;
 }
@@ -37,7 +43,11 @@ export interface MultiFaultAnswer {
   readonly dropNs: number;
   /** Count of the first table when all was touched: all entries, or what it was once. */
   readonly count: number;
+  /** All references to that table then; null where none are kept beside the count. */
+  readonly refs: number | null;
 }
+
+const WAYS: readonly Mechanism[] = [pteRefLock, pteRef, pteRefPercpu];
 
 const TABLE_PAGES = 512;
 /** Pages of a table that come and go. */
@@ -54,6 +64,7 @@ class Range {
   constructor(start: MultiFaultStart) {
     this.#start = start;
     this.#machine = Machine.attach(start.buffer, start.cpu, X86_64_4LEVEL, LINUX_6_18);
+    if (start.way !== null) wayById(start.way).attach(this.#machine);
     this.#process = new Process(new System(this.#machine), 1, start.mm);
     this.#hi = start.addr / PAGE_BYTES / this.#machine.loPages;
     this.#clock = threadClock(start.koffiPath);
@@ -69,12 +80,15 @@ class Range {
     let touchNs = 0;
     let dropNs = 0;
     let count = 0;
+    let refs: number | null = null;
     goOnline(this.#machine);
     for (let round = 0; round < rounds; round++) {
       const startNs = clock();
       faults += touchAll(this.#machine, mm, this.#hi, slots);
       const touchedNs = clock();
-      count = this.#firstCount();
+      const table = findLeaf(this.#machine, mm, this.#hi, 0);
+      count = this.#machine.words[table + T_COUNT]!;
+      refs = this.#refsOf(table);
       const droppingNs = clock();
       this.#drop();
       dropNs += clock() - droppingNs;
@@ -82,7 +96,7 @@ class Range {
     }
     goOffline(this.#machine);
     if (faults !== rounds * slots * DROPPED_PAGES) throw new Error(`${faults} faults`);
-    return { faults, touchNs, dropNs, count };
+    return { faults, touchNs, dropNs, count, refs };
   }
 
   #drop(): void {
@@ -93,10 +107,16 @@ class Range {
     }
   }
 
-  #firstCount(): number {
-    const m = this.#machine;
-    return m.words[findLeaf(m, this.#start.mm, this.#hi, 0) + T_COUNT]!;
+  #refsOf(table: number): number | null {
+    const isCounted = (this.#machine.words[table + T_STATE]! & T_COUNTED) !== 0;
+    return isCounted ? sumRefs(this.#machine, table) : null;
   }
+}
+
+function wayById(id: string): Mechanism {
+  const way = WAYS.find((mechanism) => mechanism.id === id);
+  if (way === undefined) throw new Error(`no way '${id}' to keep references`);
+  return way;
 }
 
 /** Results add up to the number of faults only if each touch was one. */

@@ -184,8 +184,6 @@ export class Machine {
   /** What T_COUNT was when this thread locked the tables that it holds, at most two. */
   readonly lockedCounts: Int32Array = new Int32Array(4);
   lockedTables = 0;
-  /** Entries whose references a test build takes too late. */
-  lateRefs = 0;
   /** Tables on this thread's list of those taken away since then. */
   deferredCount = 0;
 

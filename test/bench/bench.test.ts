@@ -20,7 +20,11 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   zap: ['whole', '2MiB', '4KiB'],
   fork: ['exit'],
   'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
-  'multi-fault': ['1', '8', '16'],
+  'multi-fault': ['1', '8', '16'].flatMap((threads) => [
+    threads,
+    `${threads}-pte-ref`,
+    `${threads}-pte-ref-percpu`,
+  ]),
 };
 
 function assertWellFormed(row: Row): void {

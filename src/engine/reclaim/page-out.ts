@@ -30,7 +30,7 @@ import { tableLostEntries } from '../tables/emptied.ts';
 import { ENTRY_DIRTY, ENTRY_SWAP } from '../tables/entry.ts';
 import { changeEntry, entryFlags, removeEntry } from '../tables/leaf.ts';
 import { T_COUNT } from '../tables/table.ts';
-import { countEntries } from '../tables/table-refs.ts';
+import { putEntry } from '../tables/table-refs.ts';
 import { findLeaf, freeTable } from '../tables/walk.ts';
 import { rssCounter } from '../tables/zap.ts';
 
@@ -140,7 +140,7 @@ function unmapEverywhere(
       continue;
     }
     removeEntry(m, mm, leaf, index);
-    if (m.tableRefs !== 0 && leaf !== busyTable) countEntries(m, leaf, -1);
+    if (m.tableRefs !== 0 && leaf !== busyTable) putEntry(m, leaf);
     if (leaf !== busyTable) tableLostEntries(m, mm, leaf);
   }
 }

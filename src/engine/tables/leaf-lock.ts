@@ -24,7 +24,6 @@ import {
   unlinkTable,
 } from './table.ts';
 import {
-  countEntries,
   freezeIfEmpty,
   getTable,
   putTable,
@@ -33,7 +32,7 @@ import {
   sumRefs,
   T_BORN,
   T_COUNTED,
-  T_REFS,
+  T_FREEZING,
   thaw,
 } from './table-refs.ts';
 
@@ -56,21 +55,35 @@ import {
 export function lockLeaf(m: Machine, leaf: number): boolean {
   if (!m.isShared) return true;
   if (HAS_RACE_POINTS) racePoint();
-  if (m.tableRefs !== REFS_LOCKED && !getTable(m, leaf)) return false;
+  if (m.tableRefs !== REFS_LOCKED) return lockCounted(m, leaf);
   m.lock(leaf + T_LOCK);
+  if (isGone(m, leaf, m.words[leaf + T_STATE])) {
+    m.unlock(leaf + T_LOCK);
+    return false;
+  }
+  return true;
+}
+
+function lockCounted(m: Machine, leaf: number): boolean {
+  if (!getTable(m, leaf)) return false;
+  m.lock(leaf + T_LOCK);
+  const state = m.words[leaf + T_STATE];
+  if (isGone(m, leaf, state)) {
+    m.unlock(leaf + T_LOCK);
+    putTable(m, leaf, 1);
+    return false;
+  }
+  if ((state & T_FREEZING) !== 0) thaw(m, leaf);
+  m.lockedCounts[m.lockedTables++] = m.words[leaf + T_COUNT];
+  return true;
+}
+
+/** Under the lock: whether the table was taken away before. */
+function isGone(m: Machine, leaf: number, state: number): boolean {
   if (HAS_RACE_POINTS) {
     assert(tableType(m, leaf) === TYPE_TABLE, "a table's lock taken on a frame that is no table");
   }
-  if ((m.words[leaf + T_STATE] & T_DEAD) !== 0 && MUTANT !== MUTANT_NO_RECHECK) {
-    m.unlock(leaf + T_LOCK);
-    if (m.tableRefs !== REFS_LOCKED) putTable(m, leaf, 1);
-    return false;
-  }
-  if (m.tableRefs !== REFS_LOCKED) {
-    thaw(m, leaf);
-    m.lockedCounts[m.lockedTables++] = m.words[leaf + T_COUNT];
-  }
-  return true;
+  return (state & T_DEAD) !== 0 && MUTANT !== MUTANT_NO_RECHECK;
 }
 
 /** Unlocks a table; where references are counted, that may have been the last. Last locked, first unlocked. */
@@ -83,17 +96,38 @@ export function unlockLeaf(m: Machine, owner: number, leaf: number): void {
 function unlockCounted(m: Machine, owner: number, leaf: number): void {
   const w = m.words;
   const change = w[leaf + T_COUNT] - (m.lockedCounts[--m.lockedTables] as number);
-  if (change !== 0) countEntries(m, leaf, change);
-  const isBorn = (w[leaf + T_STATE] & T_BORN) !== 0;
-  if (isBorn) w[leaf + T_STATE] &= ~T_BORN;
+  // An ordinary fault: the entry that came takes over the walker's reference.
+  if (change === 1 && (w[leaf + T_STATE] & T_BORN) === 0 && MUTANT !== MUTANT_LATE_COUNT) {
+    m.unlock(leaf + T_LOCK);
+  } else {
+    unlockChanged(m, owner, leaf, change);
+  }
+}
+
+/**
+ * Entries that came take their references before anybody else can lock the table and give them back;
+ * those that went give theirs back with the walker's.
+ */
+function unlockChanged(m: Machine, owner: number, leaf: number, change: number): void {
+  const w = m.words;
+  const state = w[leaf + T_STATE];
+  let refs = 1 - change;
+  if ((state & T_BORN) !== 0) {
+    w[leaf + T_STATE] = state & ~T_BORN;
+    refs += 1;
+  }
+  const isLate = MUTANT === MUTANT_LATE_COUNT && change > 0;
+  if (isLate) refs += change;
+  if (refs < 0) {
+    putTable(m, leaf, refs);
+    refs = 0;
+  }
   if (m.tableRefs === REFS_PERCPU) freezeIfEmpty(m, leaf);
-  const late = m.lateRefs;
   m.unlock(leaf + T_LOCK);
-  if (putTable(m, leaf, isBorn ? 2 : 1)) freeUnreferenced(m, owner, leaf);
-  if (MUTANT === MUTANT_LATE_COUNT && late > 0) {
+  if (refs !== 0 && putTable(m, leaf, refs)) freeUnreferenced(m, owner, leaf);
+  if (isLate) {
     racePoint();
-    m.lateRefs = 0;
-    Atomics.add(w, leaf + T_REFS, late);
+    putTable(m, leaf, -change);
   }
 }
 

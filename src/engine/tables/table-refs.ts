@@ -1,7 +1,6 @@
 import { arenaAllocZeroed, arenaFree, CLASS_8, classFor } from '../arena.ts';
 import { CPU_FROZEN, H_CPUS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { MUTANT, MUTANT_LATE_COUNT } from '../threads/test-switches.ts';
 import { T_COUNT, T_STATE } from './table.ts';
 
 /**
@@ -68,13 +67,14 @@ export function getTable(m: Machine, table: number): boolean {
     return true;
   }
   for (;;) {
-    const refs = Atomics.load(w, table + T_REFS);
+    // A plain load suffices: what is out of date fails the exchange, and zero is for ever.
+    const refs = w[table + T_REFS];
     if (refs <= 0) return false;
     if (Atomics.compareExchange(w, table + T_REFS, refs, refs + 1) === refs) return true;
   }
 }
 
-/** Gives `refs` references back; true if they were the last (never for per-cpu words). */
+/** Gives `refs` references back (below 0: takes some); true if they were the last, never for per-cpu words. */
 export function putTable(m: Machine, table: number, refs: number): boolean {
   const w = m.words;
   if (m.tableRefs === REFS_PERCPU) {
@@ -84,13 +84,9 @@ export function putTable(m: Machine, table: number, refs: number): boolean {
   return Atomics.sub(w, table + T_REFS, refs) === refs;
 }
 
-/** Entries came (or went). The caller holds the table's lock and a walker's reference. */
-export function countEntries(m: Machine, table: number, change: number): void {
-  const w = m.words;
-  if ((w[table + T_STATE] & T_COUNTED) === 0) return;
-  if (m.tableRefs === REFS_PERCPU) w[w[table + T_REFS] + m.cpu] += change;
-  else if (MUTANT === MUTANT_LATE_COUNT && change > 0) m.lateRefs += change;
-  else Atomics.add(w, table + T_REFS, change);
+/** An entry went while the world was stopped, so nobody but its entries refers to the table. */
+export function putEntry(m: Machine, table: number): void {
+  if ((m.words[table + T_STATE] & T_COUNTED) !== 0) putTable(m, table, 1);
 }
 
 /** All references together; exact while nobody can get one. */

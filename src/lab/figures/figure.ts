@@ -81,12 +81,20 @@ export interface MultiFaultMeasurement {
   readonly rows: readonly MultiFaultRow[];
 }
 
-/** The engine with its count against the build without, times in ns a fault. */
+/** Each way to keep references to a table against a build without any count, in ns a fault. */
 export interface MultiFaultRow {
   readonly threads: number;
-  /** Median of a fault with the count, and without. */
-  readonly withNs: number;
+  /** Median of a fault without. */
   readonly withoutNs: number;
+  /** First `pte-ref-lock`: the count alone, which the engine keeps in any case. */
+  readonly ways: readonly MultiFaultWay[];
+}
+
+export interface MultiFaultWay {
+  /** Id of the mechanism. */
+  readonly mechanism: string;
+  /** Median of a fault under it. */
+  readonly withNs: number;
   /** Of the pairs' differences: the median and its 95 % interval by ranks. */
   readonly costNs: Spread;
   /** The same relative to the side without, in percent. */

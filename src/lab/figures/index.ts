@@ -4,6 +4,7 @@ export type {
   FigureRow,
   MultiFaultMeasurement,
   MultiFaultRow,
+  MultiFaultWay,
   ReproduceDocument,
   Spread,
 } from './figure.ts';
