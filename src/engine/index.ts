@@ -68,7 +68,8 @@ export {
   setObjectSize,
 } from './objects/object.ts';
 export { punchObject, truncateObject } from './objects/truncate.ts';
-export { kswapdStep } from './reclaim/kswapd.ts';
+export { kswapdStep, runKswapd } from './reclaim/kswapd.ts';
+export type { Vmstat } from './reclaim/vmstat.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';

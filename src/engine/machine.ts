@@ -3,6 +3,7 @@ import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
 import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import * as L from './layout.ts';
+import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
 import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
 import { pause } from './threads/pause.ts';
@@ -153,6 +154,10 @@ export class Machine {
   /** Migrate types of page tables and of objects' index tables; MIGRATE_MOVABLE: they can move. */
   tableMigrateType: number = MIGRATE_UNMOVABLE;
   indexMigrateType: number = MIGRATE_RECLAIMABLE;
+
+  /** Reclaim in the background, and what reclaim did. */
+  readonly kswapd: KswapdState = noKswapd();
+  readonly vmstat: Vmstat = noVmstat();
 
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;

@@ -11,12 +11,14 @@ import {
 import { zoneAt } from '../../src/engine/frames/zones.ts';
 import {
   kswapdStep,
+  type Process,
+  runKswapd,
   System,
   tableReclaim,
   tableReclaimAged,
   validateMachine,
 } from '../../src/engine/index.ts';
-import { Z_FREE, Z_HIGH, Z_LOW } from '../../src/engine/layout.ts';
+import { Z_FREE, Z_HIGH, Z_LOW, Z_MIN } from '../../src/engine/layout.ts';
 import { K_COMPRESSIONS, K_MIGRATIONS, storedState } from '../../src/engine/tables/stored.ts';
 
 /** Reclaim in the background: from below the low watermark up to the high one. */
@@ -82,3 +84,68 @@ for (const mechanism of [tableReclaim, tableReclaimAged]) {
     assert.equal(process.touch(AT, true, slot, SLOT), 0, 'every page is where it was');
   });
 }
+
+/** A machine that fills up page by page, with the thread at work between the touches. */
+function filling(swapBytes: number): { system: System; at: number } {
+  const system = new System({ nodeBytes: [256 * MIB], swapBytes, bufferMiB: 64 });
+  system.machine.kswapd.isAttached = true;
+  const process = system.spawn(1);
+  process.mmap(AT, GIB, PROT_READ | PROT_WRITE, ANON);
+  let page = 0;
+  for (; page < 60_000; page++) {
+    assert.equal(process.touch(AT + page * PAGE, true), 1);
+    runKswapd(system.machine);
+  }
+  return { system, at: AT + page * PAGE };
+}
+
+test('between single touches the thread does all of the work; a large one reclaims itself', () => {
+  const { system, at } = filling(256 * MIB);
+  const m = system.machine;
+  const process = system.process(1) as Process;
+  for (let page = 0; page < 10_000; page++) {
+    assert.equal(process.touch(at + page * PAGE, true), 1);
+    runKswapd(m);
+  }
+  const { pgscanKswapd, pgscanDirect, pgstealKswapd, pgstealDirect } = m.vmstat;
+  assert.equal(pgscanDirect, 0);
+  assert.ok(pgscanKswapd >= pgstealKswapd);
+  // 70,000 pages on fewer than 65,536 frames: what does not fit was taken.
+  assert.ok(pgstealKswapd >= 70_000 - 65_536, `${pgstealKswapd}`);
+  assert.equal(pgstealDirect, 0);
+  // More at once than lies between the low and the min watermark.
+  const z = zoneAt(m, 0);
+  const reserve = (m.words[z + Z_LOW] as number) - (m.words[z + Z_MIN] as number);
+  process.touch(at + 10_000 * PAGE, true, 8 * reserve + 5000);
+  assert.ok(m.vmstat.pgstealDirect > 0);
+  validateMachine(m);
+});
+
+test('nothing to reclaim: the thread gives up after sixteen steps', () => {
+  const { system, at } = filling(0);
+  const m = system.machine;
+  const process = system.process(1) as Process;
+  const z = zoneAt(m, 0);
+  let page = 0;
+  while (m.words[z + Z_FREE]! > m.words[z + Z_LOW]!) process.touch(at + page++ * PAGE, true);
+  let calls = 0;
+  m.events.memoryShort = () => {
+    calls++;
+    return 0;
+  };
+  m.kswapd.failures = 0;
+  for (let i = 0; i < 20; i++) {
+    m.kswapd.isWoken = true;
+    runKswapd(m);
+  }
+  assert.equal(calls, 16);
+  // An allocation that got something by itself starts it again.
+  m.events.memoryShort = (machine, frames) => {
+    calls++;
+    machine.words[z + Z_MIN] = 0;
+    return frames;
+  };
+  while (m.kswapd.failures > 0 && process.touch(at + page * PAGE, true) === 1) page++;
+  assert.equal(m.kswapd.failures, 0);
+  assert.ok(calls > 16);
+});

@@ -26,6 +26,11 @@ export function allocFrame(m: Machine, type: number): number {
 function allocFrameSlow(m: Machine, type: number): number {
   let pfn = popFromZones(m, type, L.Z_LOW);
   if (pfn !== 0) return pfn;
+  // kswapd, which that woke, runs when this operation is over: until then there is the reserve.
+  if (m.kswapd.isAttached) {
+    pfn = popFromZones(m, type, L.Z_MIN);
+    if (pfn !== 0) return pfn;
+  }
   // The caller may hold locks that reclaim needs: it lets go of them and makes room (make-room.ts).
   if (m.isShared && !m.isWorldStopped && m.roomRounds === 0) return 0;
   if (!m.isShared && m.events.memoryShort !== null) {
@@ -35,6 +40,7 @@ function allocFrameSlow(m: Machine, type: number): number {
     // Each round that frees something is worth another try; a round that frees nothing is the end.
     for (let round = 0; round < 16; round++) {
       if (m.events.memoryShort(m, 64) === 0) break;
+      m.kswapd.failures = 0;
       pfn = popFromZones(m, type, L.Z_MIN);
       if (pfn !== 0) return pfn;
     }
@@ -67,7 +73,10 @@ function popFromZones(m: Machine, type: number, mark: number): number {
     const pcp = pcpAt(m, zone);
     const at = pcp + PCP_TOPS + type;
     const floor = mark < 0 ? w[zoneAt(m, zone) + L.Z_MIN] >> 1 : w[zoneAt(m, zone) + mark];
-    if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) continue;
+    if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) {
+      if (mark === L.Z_LOW) m.kswapd.isWoken = true;
+      continue;
+    }
     w[at] -= 1;
     return w[w[at]];
   }

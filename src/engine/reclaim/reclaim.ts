@@ -19,6 +19,7 @@ import { drainAllPcp } from '../frames/pcp.ts';
 import { zoneAt } from '../frames/zones.ts';
 import {
   B_CHUNK,
+  B_MAPPING,
   BLOCK_FRAMES,
   BLOCK_WORDS,
   CPU_CLOCK,
@@ -164,6 +165,7 @@ export function framesToHighMark(m: Machine): number {
 function shrinkList(m: Machine, queue: Queue, lru: number, want: number, cgroup: number): number {
   const w = m.words;
   if (queue.at >= queue.frames.length) refill(m, queue, lru, cgroup);
+  const from = queue.at;
   let freed = 0;
   while (freed < want && queue.at < queue.frames.length) {
     // Without a slot the rest of the queue could only be tried in vain: it waits.
@@ -177,7 +179,19 @@ function shrinkList(m: Machine, queue: Queue, lru: number, want: number, cgroup:
     if (isReferenced(m, pfn, rec)) continue;
     if (pageOut(m, pfn, rec, 0)) freed++;
   }
+  countWork(m, queue.at - from, freed);
   return freed;
+}
+
+function countWork(m: Machine, scanned: number, freed: number): void {
+  const { vmstat } = m;
+  if (m.kswapd.isRunning) {
+    vmstat.pgscanKswapd += scanned;
+    vmstat.pgstealKswapd += freed;
+  } else {
+    vmstat.pgscanDirect += scanned;
+    vmstat.pgstealDirect += freed;
+  }
 }
 
 /** Which LRU a frame is on; -1 for frames that are on none. */
@@ -189,6 +203,15 @@ function lruOf(m: Machine, rec: number): number {
   if (type !== TYPE_OBJECT) return -1;
   const object = m.words[rec + F_MAPPING];
   return m.words[object + O_TYPE] === OBJECT_SHMEM ? LRU_SWAP_BACKED : LRU_FILE;
+}
+
+/** True for an extent of pages on that list: others keep their form. None of its pages is lazyfree. */
+function isExtentOf(m: Machine, block: number, lru: number): boolean {
+  const extent = blockExtent(m, block);
+  if (extent === EXTENT_ANON) return lru === LRU_SWAP_BACKED;
+  if (extent !== EXTENT_OBJECT) return false;
+  const isShmem = m.words[m.words[block + B_MAPPING] + O_TYPE] === OBJECT_SHMEM;
+  return isShmem === (lru === LRU_SWAP_BACKED);
 }
 
 /** True for an anonymous page that the cgroup's processes map: the first that does is looked at. */
@@ -261,8 +284,7 @@ function collect(
   const w = m.words;
   for (let b = 0; b < m.blockCount; b++) {
     const block = m.blocksAt + b * BLOCK_WORDS;
-    const extent = blockExtent(m, block);
-    if (extent === EXTENT_ANON || extent === EXTENT_OBJECT) breakExtent(m, b * BLOCK_FRAMES);
+    if (isExtentOf(m, block, lru)) breakExtent(m, b * BLOCK_FRAMES);
     const chunk = w[block + B_CHUNK];
     if (chunk === 0) continue;
     for (let i = 0; i < BLOCK_FRAMES; i++) {

@@ -1,5 +1,11 @@
 import { errnoName } from '../../base/index.ts';
-import { type Counters, type MachineOptions, System } from '../../engine/index.ts';
+import {
+  type Counters,
+  type MachineOptions,
+  runKswapd,
+  System,
+  type Vmstat,
+} from '../../engine/index.ts';
 import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
@@ -68,6 +74,7 @@ class Replay {
     this.#kernel = kernel;
     this.#system = new System({ ...options.machine, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
+    this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
     this.#isTimed = this.#system.machine.events.returnToUser !== null;
     this.#executor = new Executor(this.#system);
@@ -99,6 +106,7 @@ class Replay {
       this.#stepCall(event);
     }
     this.#freed.after(event);
+    if (this.#system.machine.kswapd.isWoken) runKswapd(this.#system.machine);
     if (this.#isTimed) this.#returnToUser(event);
     if (this.#events >= this.#series.nextDue) {
       this.#time(event);
@@ -215,11 +223,24 @@ class Replay {
       eventsPerSecond: elapsedMs > 0 ? Math.round((this.#events / elapsedMs) * 1000) : 0,
       outcomes: { compared: this.#compared, equal: this.#equal, first: this.#differences },
       truth: this.#truth.truth,
-      final: { ...final, oomKills, tablesMade, processes, ...this.#mechanismCounters() },
+      final: {
+        ...final,
+        oomKills,
+        tablesMade,
+        processes,
+        ...this.#reclaim(),
+        ...this.#mechanismCounters(),
+      },
       peak: { ...peak, oomKills, tablesMade },
       series: this.#series.points,
       tablesFreedBy: this.#freed.result(),
     };
+  }
+
+  /** What reclaim did; nothing where memory was never short. */
+  #reclaim(): { reclaim?: Vmstat } {
+    const { vmstat } = this.#system.machine;
+    return vmstat.pgscanKswapd + vmstat.pgscanDirect === 0 ? {} : { reclaim: { ...vmstat } };
   }
 
   /** Counters of the whole machine that the kernel's mechanisms keep, each under its id. */

@@ -1,4 +1,4 @@
-import type { Counters } from '../../engine/index.ts';
+import type { Counters, Vmstat } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { FreedTables } from './freed-tables.ts';
 
@@ -25,7 +25,11 @@ export interface RunResult {
     exactAtStamp: number;
     fields: Partial<Record<keyof Sample, FieldTruth>>;
   };
-  final: RunCounters & { processes: Record<string, ProcessCounters> } & MechanismCounters;
+  final: RunCounters & {
+    processes: Record<string, ProcessCounters>;
+    /** What reclaim did, in the background and directly; absent where memory was never short. */
+    reclaim?: Vmstat;
+  } & MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];
   /** What freed the tables of `final.tablesFreed`. */
