@@ -1,6 +1,7 @@
 import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
+import { TABLE_GUESTS } from './table-guests.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
 import { TABLE_OVERCOMMIT } from './table-overcommit.ts';
 import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
@@ -13,6 +14,7 @@ export const FIGURES: readonly Figure[] = [
   ...TABLE_RECLAIM_FIGURES,
   TABLE_OVERCOMMIT,
   TABLE_HOTPLUG,
+  TABLE_GUESTS,
 ];
 
 /**
