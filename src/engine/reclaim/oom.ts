@@ -1,7 +1,16 @@
 import { cgroupOf } from '../cgroup/cgroup.ts';
 import { H_MM_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { C_ANON, C_FILE, C_SHMEM, C_SWAP, MM_IS_REAPED, MM_NEXT, mmCounter } from '../space/mm.ts';
+import {
+  C_ANON,
+  C_FILE,
+  C_SHMEM,
+  C_SWAP,
+  MM_IS_REAPED,
+  MM_NEXT,
+  MM_POOL_BYTES,
+  mmCounter,
+} from '../space/mm.ts';
 import { VM_LOCKED, VM_PFNMAP, VM_SHARED } from '../space/vm-flags.ts';
 import { V_FLAGS, V_OBJECT, vmaAt, vmaEnd, vmaStart } from '../space/vma.ts';
 import { OWNER_TABLES } from '../tables/owner.ts';
@@ -49,12 +58,12 @@ export function reapVictim(m: Machine, cgroup = 0): number {
   return mm;
 }
 
-/** oom_badness in pages. */
+/** oom_badness in pages; of stored tables what the pool holds of them, in whole pages. */
 export function oomPoints(m: Machine, mm: number): number {
   let points = 0;
   for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP]) points += mmCounter(m, mm, counter);
   for (let level = 0; level < m.geometry.levels - 1; level++) {
     points += m.words[mm + OWNER_TABLES + level];
   }
-  return points;
+  return points + Math.ceil(m.words[mm + MM_POOL_BYTES] / 4096);
 }
