@@ -13,16 +13,15 @@ import { spreadOf } from './spread.ts';
  * `multi-fault` (KAMEZAWA Hiroyuki, 2010; used for pte-ref in 2021): threads that touch and drop a
  * range again and again, on a build of the engine without the count (engine-build.ts), and on the
  * engine with each way to keep references (engine/tables/table-refs.ts). All sides have the same
- * machine, and take turns of the same work, in changing order: first to last, last to first, … A
- * crew of threads is compiled for by itself, which alone can make some percent, so several crews are
- * started one after the other, and the interval is that of the crews' medians.
+ * machine, and take turns of the same work, in changing order (`orderOf`). A crew of threads is
+ * compiled for by itself, which alone can make some percent, so several crews are started one after
+ * the other, and the interval is that of the crews' medians.
  */
 export interface MultiFaultOptions {
   readonly threadCounts: readonly number[];
-  /**
-   * Crews of each side; and at most of the count under the lock and the side without, where the
-   * interval leaves a limit undecided.
-   */
+  /** Crews of the ways without a limit. */
+  readonly otherCrews: number;
+  /** Crews of the count under the lock: at least, and at most, where a limit is undecided. */
   readonly crews: number;
   readonly crewsMax: number;
   /** No crew beyond the least number is started after that time at one number of threads. */
@@ -39,12 +38,13 @@ export interface MultiFaultOptions {
 
 export const MULTI_FAULT_OPTIONS: MultiFaultOptions = {
   threadCounts: [1, 8, 16],
-  crews: 6,
+  otherCrews: 6,
+  crews: 8,
   crewsMax: 24,
-  secondsMax: 40,
+  secondsMax: 75,
   turns: 4,
-  turnFaults: 500_000,
-  warmUpFaults: 200_000,
+  turnFaults: 1_000_000,
+  warmUpFaults: 500_000,
   slots: 16,
 };
 
@@ -83,12 +83,13 @@ export async function benchMultiFault(bench: Bench): Promise<void> {
   const slots = Math.max(1, Math.min(MULTI_FAULT_OPTIONS.slots, Math.floor(pages / 512)));
   const options: MultiFaultOptions = {
     ...MULTI_FAULT_OPTIONS,
+    otherCrews: 1,
     crews: 1,
     crewsMax: 1,
     turns: repeats,
     // About as many as a turn of that length has; all sides must do the same.
-    turnFaults: Math.round(seconds * 5e6),
-    warmUpFaults: warmUpFaults / 10,
+    turnFaults: Math.round(seconds * 1e7),
+    warmUpFaults: warmUpFaults / 4,
     slots,
   };
   const builds = makeBuilds();
@@ -145,7 +146,7 @@ async function measureThreads(
   const endMs = performance.now() + options.secondsMax * 1000;
   for (let crew = 0; crew < options.crewsMax; crew++) {
     kernel?.measure();
-    const ways = crew < options.crews ? WAYS : [LOCK_WAY];
+    const ways = crew < options.otherCrews ? WAYS : [LOCK_WAY];
     rounds.push(...(await crewRounds(builds, ways, threads, crew, options)));
     if (crew + 1 < options.crews) continue;
     if (isDecided(wayOfRounds(LOCK_WAY, rounds)) || performance.now() > endMs) break;
@@ -160,7 +161,6 @@ async function crewRounds(
   crew: number,
   options: MultiFaultOptions,
 ): Promise<Round[]> {
-  // The side without stands beside the first way, about which the limits are.
   const sides: Side[] = ways.map((way) => ({ build: counting, way }));
   sides.splice(1, 0, { build: without, way: null });
   const crews: Crew[] = [];
@@ -169,20 +169,33 @@ async function crewRounds(
   const warmUp = Math.max(1, Math.ceil(options.warmUpFaults / roundFaults));
   const rounds: Round[] = [];
   try {
-    for (const side of sides) {
+    // Who is started first is slower by some percent with many threads, so they take turns in that too.
+    const startOrder = [...sides.keys()];
+    if (crew % 2 === 1) startOrder.reverse();
+    for (const at of startOrder) {
+      const side = sides[at]!;
       const started = await Crew.start(side, threads, options.slots);
-      crews.push(started);
+      crews[at] = started;
       const hasRefs = side.way !== null && side.way !== LOCK_WAY;
       checkCounts(await started.all(warmUp), side.way !== null, hasRefs);
     }
     for (let i = 0; i < options.turns; i++) {
-      const isForward = (i + crew) % 2 === 0;
-      rounds.push(await oneRound(sides, crews, crew, repeats, isForward));
+      rounds.push(await oneRound(sides, crews, crew, repeats, orderOf(sides.length, i + crew)));
     }
   } finally {
-    for (const started of crews) await started.stop();
+    for (const started of crews) await started?.stop();
   }
   return rounds;
+}
+
+/**
+ * The first two sides, about which the limits are, stand beside each other, and each as often before
+ * as behind the other and the rest: 0 1 2 3, 3 2 0 1, 1 0 2 3, 3 2 1 0.
+ */
+export function orderOf(sides: number, round: number): number[] {
+  const first = (round >> 1) % 2 === 0 ? [0, 1] : [1, 0];
+  const rest = Array.from({ length: sides - 2 }, (_, i) => i + 2);
+  return round % 2 === 0 ? [...first, ...rest] : [...rest.reverse(), ...first];
 }
 
 async function oneRound(
@@ -190,13 +203,10 @@ async function oneRound(
   crews: readonly Crew[],
   crew: number,
   repeats: number,
-  isForward: boolean,
+  order: readonly number[],
 ): Promise<Round> {
   const turns = new Map<string | null, Turn>();
-  for (let i = 0; i < sides.length; i++) {
-    const at = isForward ? i : sides.length - 1 - i;
-    turns.set(sides[at]!.way, await crews[at]!.run(repeats));
-  }
+  for (const at of order) turns.set(sides[at]!.way, await crews[at]!.run(repeats));
   const ways = new Map<string, Turn>();
   for (const [way, turn] of turns) if (way !== null) ways.set(way, turn);
   return { crew, without: turns.get(null)!, ways };
