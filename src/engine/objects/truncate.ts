@@ -19,7 +19,7 @@ import { OWNER_ROOT } from '../tables/owner.ts';
 import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/table.ts';
 import { UNIFORM_RUN, uniformBase, uniformBecameEmpty, uniformKind } from '../tables/uniform.ts';
 import { freeTable, isLeaf, LeafCursor } from '../tables/walk.ts';
-import { ZAP_KEEP_GUARDS, ZAP_OBJECT_ONLY, zapRange } from '../tables/zap.ts';
+import { ZAP_KEEP_GUARDS, ZAP_OBJECT_ONLY, ZAP_ORPHANS_ONLY, zapRange } from '../tables/zap.ts';
 import { enter, leave } from '../threads/world.ts';
 import {
   freeObjectFrame,
@@ -75,7 +75,8 @@ function removePages(m: Machine, object: number, start: number, end: number, how
     dropObjectPages(m, object, start, end);
     unlockPages(m, object);
   }
-  unmapObjectRange(m, object, start, end, how);
+  const isPunch = (how & ZAP_OBJECT_ONLY) !== 0;
+  unmapObjectRange(m, object, start, end, isPunch && m.isShared ? how | ZAP_ORPHANS_ONLY : how);
   if (!m.isShared) dropObjectPages(m, object, start, end);
 }
 

@@ -1,8 +1,11 @@
 import {
   blockOf,
   F_MAPCOUNT,
+  F_STATE,
   FRAME_DIRTY,
+  FRAME_ORPHAN,
   FRAME_WORDS,
+  frameRecord,
   setFrameFlags,
 } from '../frames/frame-record.ts';
 import { changeRunMappings, dropMapping, freeAnon, markFrameDirty } from '../frames/map-count.ts';
@@ -79,6 +82,8 @@ export const ZAP_RECLAIM_TABLES = 1;
 export const ZAP_KEEP_GUARDS = 2;
 /** Only pages of the object, not private copies (hole punch). */
 export const ZAP_OBJECT_ONLY = 4;
+/** Of the object's pages only those that have left it (hole punch on a shared machine). */
+export const ZAP_ORPHANS_ONLY = 16;
 /** All tables are about to go, so no event for empty ones (exit). */
 export const ZAP_NO_EVENT = 8;
 
@@ -262,7 +267,9 @@ function zapLeaf(
   how: number,
 ): void {
   const form = m.words[table + T_STATE] & FORM_MASK;
-  if (form === FORM_DENSE) {
+  if ((how & ZAP_ORPHANS_ONLY) !== 0) {
+    zapOrphans(m, mm, table, from, to, shmem);
+  } else if (form === FORM_DENSE) {
     zapDense(m, mm, table, from, to, shmem, how);
   } else if (form === FORM_RUN && coversRun(m, table, from, to)) {
     zapRun(m, mm, table, shmem, how);
@@ -277,6 +284,25 @@ function zapLeaf(
         releaseEntry(m, mm, flags, word, shmem);
       }
     }
+  }
+}
+
+/** A page that came into the object meanwhile is another one, and stays mapped. */
+function zapOrphans(
+  m: Machine,
+  mm: number,
+  table: number,
+  from: number,
+  to: number,
+  shmem: boolean,
+): void {
+  for (let i = from; i < to; i++) {
+    const flags = entryFlags(m, table, i);
+    if ((flags & KIND_MASK) !== ENTRY_PAGE || (flags & ENTRY_OBJECT) === 0) continue;
+    const pfn = entryWord(m, table, i);
+    if ((m.words[frameRecord(m, pfn) + F_STATE] & FRAME_ORPHAN) === 0) continue;
+    removeEntry(m, mm, table, i);
+    releaseEntry(m, mm, flags, pfn, shmem);
   }
 }
 
