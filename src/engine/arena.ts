@@ -67,6 +67,11 @@ export function arenaFree(m: Machine, sizeClass: number, at: number): void {
   w[H_ARENA_FREE + sizeClass] = at;
 }
 
+/** Words that are never given back, fresh from the end of what is used: zero. */
+export function arenaAllocForEver(m: Machine, words: number): number {
+  return arenaBump(m, words);
+}
+
 /** A record of the class with all words zero. */
 export function arenaAllocZeroed(m: Machine, sizeClass: number): number {
   const w = m.words;

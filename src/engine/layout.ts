@@ -54,6 +54,9 @@ export const H_CGROUPS = 41;
 export const H_GUESTS = 42;
 /** The thread that has stopped all others: its cpu + 1, else 0 (threads/world.ts). */
 export const H_STOP = 30;
+/** The arrays of all per-cpu frame lists: first word, and the word after the last (frames/pcp.ts). */
+export const H_PCP_START = 44;
+export const H_PCP_END = 45;
 /** Guards stored tables: their records, the pool, the counts (tables/stored.ts). */
 export const H_STORED_LOCK = 31;
 /** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */

@@ -79,6 +79,11 @@ export function blockZone(m: Machine, block: number): number {
   return (m.words[block + L.B_STATE] >> ZONE_SHIFT) & 15;
 }
 
+/** The state of a movable block at the machine's start. */
+export function formatBlock(m: Machine, block: number, extent: number, zone: number): void {
+  m.words[block + L.B_STATE] = MIGRATE_MOVABLE | (extent << EXTENT_SHIFT) | (zone << ZONE_SHIFT);
+}
+
 export function setBlockZone(m: Machine, block: number, zone: number): void {
   const w = m.words;
   w[block + L.B_STATE] = (w[block + L.B_STATE] & ~(15 << ZONE_SHIFT)) | (zone << ZONE_SHIFT);

@@ -1,4 +1,4 @@
-import { arenaAlloc, classFor } from '../arena.ts';
+import { arenaAllocForEver } from '../arena.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { buddyAllocUpTo, buddyFree } from './buddy.ts';
@@ -45,12 +45,38 @@ export function formatPcp(m: Machine, cpu: number, cpus: number): void {
     // Room for what the lists may hold once all memory that the zone can have is there.
     const most = highMax(m, zone, cpus, w[zoneAt(m, zone) + L.Z_FRAMES]);
     for (let type = 0; type < TYPES; type++) {
-      const array = arenaAlloc(m, classFor(most + 2 * BATCH));
+      const array = arenaAllocForEver(m, most + 2 * BATCH);
       w[pcp + PCP_BASES + type] = array + 1;
       w[pcp + PCP_TOPS + type] = array + 1;
     }
   }
   updatePcpHigh(m, cpu, cpus);
+}
+
+/**
+ * Zeroes what the lists have written into their arrays, for a machine whose buffer is lent on: no list
+ * is ever longer than its limit and two batches.
+ */
+export function clearPcpArrays(m: Machine): void {
+  const w = m.words;
+  for (let cpu = 0; cpu < w[L.H_CPUS]; cpu++) {
+    for (let zone = 0; zone < m.zoneCount; zone++) {
+      for (let type = 0; type < TYPES; type++) {
+        const pcp = pcpOf(cpu, zone);
+        w[pcp + PCP_TOPS + type] = w[pcp + PCP_BASES + type];
+      }
+      clearArrays(m, pcpOf(cpu, zone));
+    }
+  }
+}
+
+/** Zeroes what stands above the lists' tops; above that much nothing was ever written. */
+function clearArrays(m: Machine, pcp: number): void {
+  const w = m.words;
+  for (let type = 0; type < TYPES; type++) {
+    const end = w[pcp + PCP_BASES + type] + w[pcp + PCP_HIGH] + 2 * BATCH;
+    w.fill(0, w[pcp + PCP_TOPS + type], end);
+  }
 }
 
 /** Most frames on a cpu's list, where the zone has that many frames. */
@@ -66,7 +92,8 @@ function lowShare(m: Machine, zone: number, cpus: number): number {
 export function updatePcpHigh(m: Machine, cpu: number, cpus: number): void {
   const w = m.words;
   for (let zone = 0; zone < m.zoneCount; zone++) {
-    const pcp = L.HEADER_WORDS + cpu * L.CPU_WORDS + L.CPU_PCP + zone * L.PCP_WORDS;
+    const pcp = pcpOf(cpu, zone);
+    clearArrays(m, pcp);
     w[pcp + PCP_HIGH_MAX] = highMax(m, zone, cpus, w[zoneAt(m, zone) + L.Z_MANAGED]);
     w[pcp + PCP_HIGH] = Math.min(lowShare(m, zone, cpus), w[pcp + PCP_HIGH_MAX]);
   }

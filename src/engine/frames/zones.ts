@@ -2,15 +2,7 @@ import * as L from '../layout.ts';
 import type { Machine, ZonePlan } from '../machine.ts';
 import { freeBlocks } from './buddy.ts';
 import { blockOf } from './frame-record.ts';
-import {
-  EXTENT_ABSENT,
-  EXTENT_NONE,
-  MIGRATE_MOVABLE,
-  NO_ZONE,
-  setBlockExtent,
-  setBlockMigrateType,
-  setBlockZone,
-} from './pageblock.ts';
+import { EXTENT_ABSENT, EXTENT_NONE, formatBlock, NO_ZONE } from './pageblock.ts';
 import { formatPcp } from './pcp.ts';
 
 /** First frames of the machine that nobody gets: the modelled kernel's own image. Frame 0 is "none". */
@@ -42,10 +34,7 @@ export function isMovableZone(m: Machine, zone: number): boolean {
 export function formatZones(m: Machine, plans: readonly ZonePlan[], cpus: number): void {
   const w = m.words;
   for (let b = 0; b < m.blockCount; b++) {
-    const block = m.blocksAt + b * L.BLOCK_WORDS;
-    setBlockMigrateType(m, block, MIGRATE_MOVABLE);
-    setBlockExtent(m, block, EXTENT_ABSENT);
-    setBlockZone(m, block, NO_ZONE);
+    formatBlock(m, m.blocksAt + b * L.BLOCK_WORDS, EXTENT_ABSENT, NO_ZONE);
   }
   for (const [zone, plan] of plans.entries()) {
     const z = zoneAt(m, zone);
@@ -56,15 +45,16 @@ export function formatZones(m: Machine, plans: readonly ZonePlan[], cpus: number
     const end = plan.bootStart + plan.bootFrames;
     for (let pfn = plan.bootStart; pfn < end; pfn += L.BLOCK_FRAMES) {
       const block = blockOf(m, pfn);
-      setBlockExtent(m, block, EXTENT_NONE);
-      setBlockZone(m, block, zone);
+      formatBlock(m, block, EXTENT_NONE, zone);
     }
     const first = plan.bootStart === 0 ? RESERVED_FRAMES : plan.bootStart;
     if (first < end) freeBlocks(m, z, first, end);
     w[z + L.Z_MANAGED] = w[z + L.Z_FREE];
   }
   setWatermarks(m);
+  w[L.H_PCP_START] = w[L.H_ARENA_NEXT];
   for (let cpu = 0; cpu < cpus; cpu++) formatPcp(m, cpu, cpus);
+  w[L.H_PCP_END] = w[L.H_ARENA_NEXT];
 }
 
 /**
