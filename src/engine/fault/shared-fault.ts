@@ -1,6 +1,18 @@
 import { allocFrame } from '../frames/alloc.ts';
+import {
+  F_INDEX,
+  F_MAPCOUNT,
+  F_MAPPING,
+  F_STAMP,
+  F_STATE,
+  F_SWAP_SLOT,
+  FRAME_SHIFT,
+  TYPE_ANON,
+} from '../frames/frame-record.ts';
 import { makeRoom } from '../frames/make-room.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { PCP_TOPS } from '../frames/pcp.ts';
+import { B_CHUNK, BLOCK_FRAMES, BLOCK_SHIFT, CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { C_FRESH, MM_SEQ } from '../space/mm.ts';
@@ -47,8 +59,11 @@ export function faultShared(
   isWrite: boolean,
 ): number {
   const wasOffline = enter(m);
-  let result = faultOnce(m, mm, hi, lo, isWrite);
-  while (result === FAULT_OOM && makeRoom(m)) result = faultOnce(m, mm, hi, lo, isWrite);
+  let result = isWrite ? writeFresh(m, mm, hi, lo) : NOT_HERE;
+  if (result === NOT_HERE) {
+    result = faultOnce(m, mm, hi, lo, isWrite);
+    while (result === FAULT_OOM && makeRoom(m)) result = faultOnce(m, mm, hi, lo, isWrite);
+  }
   leave(m, wasOffline);
   return result;
 }
@@ -57,6 +72,62 @@ export function faultShared(
 const NOT_HERE = -100;
 /** The fault must grow a stack, which only a writer may. */
 const NEEDS_WRITER = -101;
+
+/**
+ * Step 1 for a write in a table with an array, written out as in fault.ts: but for the locks no call,
+ * so that the compiler has nothing to choose.
+ */
+function writeFresh(m: Machine, mm: number, hi: number, lo: number): number {
+  const w = m.words;
+  if (
+    m.walkOwner !== mm ||
+    m.walkHi !== hi ||
+    m.walkSlot !== lo >> m.bits ||
+    m.walkVma === 0 ||
+    m.walkSeq !== w[mm + MM_SEQ] ||
+    (m.walkFlags & VM_WRITE) === 0
+  ) {
+    return NOT_HERE;
+  }
+  const topAt = m.preferredPcp + PCP_TOPS + MIGRATE_MOVABLE;
+  const top = w[topAt] - 1;
+  const pfn = w[top];
+  if (pfn === 0) return NOT_HERE;
+  const leaf = m.walkLeaf;
+  const isCounted = m.tableRefs !== 0;
+  if (!isCounted) m.lock(leaf + T_LOCK);
+  else if (!lockLeaf(m, leaf)) return NOT_HERE;
+  const index = lo & m.mask;
+  const contents = w[leaf + T_CONTENTS];
+  const flagByte = ((contents + m.entryCount) << 2) + index;
+  let result = NOT_HERE;
+  if (
+    // Under the lock it must be read anew, and not a moment earlier.
+    m.walkSeq === Atomics.load(w, mm + MM_SEQ) &&
+    (w[leaf + T_STATE] & FORM_MASK) === FORM_DENSE &&
+    m.bytes[flagByte] === ENTRY_NONE
+  ) {
+    const rec =
+      w[m.blocksAt + ((pfn >> BLOCK_SHIFT) << 3) + B_CHUNK] +
+      ((pfn & (BLOCK_FRAMES - 1)) << FRAME_SHIFT);
+    w[topAt] = top;
+    w[rec + F_STATE] = TYPE_ANON;
+    w[rec + F_MAPCOUNT] = 1;
+    w[rec + F_MAPPING] = m.walkAnonVma;
+    w[rec + F_INDEX] = m.walkIndexBase + index;
+    w[rec + F_STAMP] = w[m.cpuAt + CPU_CLOCK];
+    w[rec + F_SWAP_SLOT] = 0;
+    if (m.contentsAt !== 0) w[m.contentsAt + pfn] = 0;
+    w[contents + index] = pfn;
+    m.bytes[flagByte] = WRITTEN_PAGE;
+    w[leaf + T_COUNT] += 1; // the count
+    w[mm + m.countersAt + C_FRESH] += 1;
+    result = FAULT_DONE;
+  }
+  if (!isCounted) m.unlock(leaf + T_LOCK);
+  else unlockLeaf(m, mm, leaf);
+  return result;
+}
 
 function faultOnce(m: Machine, mm: number, hi: number, lo: number, isWrite: boolean): number {
   if (
@@ -82,46 +153,36 @@ function faultOnce(m: Machine, mm: number, hi: number, lo: number, isWrite: bool
   return result === NEEDS_WRITER ? growAndFault(m, mm, hi, lo, isWrite) : result;
 }
 
-/** Step 1. All that it needs to know of the VMA was remembered, so the VMA may be changed meanwhile. */
+/**
+ * Step 1. All that it needs to know of the VMA was remembered, so the VMA may be changed meanwhile;
+ * and the sequence number tells of a table that went, so no second look at the table is needed.
+ */
 function faultRemembered(m: Machine, mm: number, lo: number, isWrite: boolean): number {
-  const w = m.words;
   const leaf = m.walkLeaf;
   if ((m.walkFlags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) return NOT_HERE;
-  if (m.tableRefs === 0) m.lock(leaf + T_LOCK);
+  const isCounted = m.tableRefs !== 0;
+  if (!isCounted) m.lock(leaf + T_LOCK);
   else if (!lockLeaf(m, leaf)) return NOT_HERE;
-  // Under the lock it must be read anew, and not a moment earlier.
-  if (m.walkSeq !== Atomics.load(w, mm + MM_SEQ)) {
-    if (m.tableRefs === 0) m.unlock(leaf + T_LOCK);
-    else unlockLeaf(m, mm, leaf);
-    return NOT_HERE;
-  }
   const index = lo & m.mask;
-  const isDense = (w[leaf + T_STATE] & FORM_MASK) === FORM_DENSE;
-  const flagByte = ((w[leaf + T_CONTENTS] + m.entryCount) << 2) + index;
   let result = NOT_HERE;
-  if ((isDense ? m.bytes[flagByte] : entryFlags(m, leaf, index)) === ENTRY_NONE) {
-    result = isWrite ? mapFresh(m, mm, leaf, index, isDense) : mapZeroPage(m, mm, leaf, index);
+  if (
+    m.walkSeq === Atomics.load(m.words, mm + MM_SEQ) &&
+    entryFlags(m, leaf, index) === ENTRY_NONE
+  ) {
+    result = isWrite ? mapFresh(m, mm, leaf, index) : mapZeroPage(m, mm, leaf, index);
   }
-  if (m.tableRefs === 0) m.unlock(leaf + T_LOCK);
+  if (!isCounted) m.unlock(leaf + T_LOCK);
   else unlockLeaf(m, mm, leaf);
   return result;
 }
 
 /** A first write in the remembered slot. */
-function mapFresh(m: Machine, mm: number, leaf: number, index: number, isDense: boolean): number {
-  const w = m.words;
+function mapFresh(m: Machine, mm: number, leaf: number, index: number): number {
   const pfn = allocFrame(m, MIGRATE_MOVABLE);
   if (pfn === 0) return FAULT_OOM;
   formatAnonPage(m, pfn, m.walkAnonVma, m.walkIndexBase + index);
-  if (isDense) {
-    const contents = w[leaf + T_CONTENTS];
-    w[contents + index] = pfn;
-    m.bytes[((contents + m.entryCount) << 2) + index] = WRITTEN_PAGE;
-    w[leaf + T_COUNT] += 1; // the count
-  } else {
-    addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
-  }
-  w[mm + m.countersAt + C_FRESH] += 1;
+  addEntry(m, mm, leaf, index, WRITTEN_PAGE, pfn);
+  m.words[mm + m.countersAt + C_FRESH] += 1;
   return FAULT_DONE;
 }
 
