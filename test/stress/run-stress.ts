@@ -1,7 +1,14 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { OBJECT_SHMEM, System, validateMachine } from '../../src/engine/index.ts';
-import { H_SWAP_NEXT } from '../../src/engine/layout.ts';
+import { type Machine, OBJECT_SHMEM, System, validateMachine } from '../../src/engine/index.ts';
+import {
+  CPU_TICKS,
+  CPU_WORDS,
+  H_CPUS,
+  H_SWAP_NEXT,
+  HEADER_WORDS,
+} from '../../src/engine/layout.ts';
 import { attachMechanisms, parseKernel } from '../../src/lab/kernels.ts';
 import type { KswapdStart } from './kswapd.worker.ts';
 import {
@@ -27,8 +34,10 @@ export interface StressResult {
   readonly counted: Readonly<Record<string, number>>;
 }
 
-/** Milliseconds after which threads that do not answer are stuck. */
-const STUCK_MS = 120_000;
+/** Milliseconds without one finished operation after which threads are stuck. */
+const STUCK_MS = 60_000;
+/** What the background thread may take for its last round. */
+const LAST_ROUND_MS = 10_000;
 
 /** Runs a plan on real threads. `workerUrl`: the thread's program, of this build or of another. */
 export async function runStress(plan: StressPlan, workerUrl: URL): Promise<StressResult> {
@@ -62,7 +71,7 @@ export async function runStress(plan: StressPlan, workerUrl: URL): Promise<Stres
     return new Worker(workerUrl, { workerData: start });
   });
   const kswapd = plan.hasKswapd === true ? startKswapd(machine.buffer, plan, workerUrl) : null;
-  const answers = await answersOf(workers);
+  const answers = await answersOf(machine, workers);
   await kswapd?.stop();
   const wrong = answers.find((answer) => answer.kind === 'wrong');
   let what = wrong?.kind === 'wrong' ? wrong.what : null;
@@ -99,17 +108,22 @@ function startKswapd(
   return {
     async stop() {
       Atomics.store(start.end, 0, 1);
-      await done;
+      // It waits for ever for threads that were ended in the midst of an operation.
+      await Promise.race([done, delay(LAST_ROUND_MS, undefined, { ref: false })]);
       await worker.terminate();
     },
   };
 }
 
-async function answersOf(workers: readonly Worker[]): Promise<StressAnswer[]> {
+async function answersOf(machine: Machine, workers: readonly Worker[]): Promise<StressAnswer[]> {
   let timer: NodeJS.Timeout | undefined;
   const stuck = new Promise<StressAnswer[]>((resolve) => {
-    const answer: StressAnswer = { kind: 'wrong', what: 'threads are stuck' };
-    timer = setTimeout(() => resolve([answer]), STUCK_MS);
+    let seen = -1;
+    timer = setInterval(() => {
+      const ticks = operationsEnded(machine);
+      if (ticks === seen) resolve([{ kind: 'wrong', what: 'threads are stuck' }]);
+      seen = ticks;
+    }, STUCK_MS);
   });
   // The first that finds something wrong ends the run: the others may wait for it for ever.
   const firstWrong = new Promise<StressAnswer[]>((resolve) => {
@@ -122,9 +136,18 @@ async function answersOf(workers: readonly Worker[]): Promise<StressAnswer[]> {
     workers.map(async (worker) => (await once(worker, 'message'))[0] as StressAnswer),
   );
   const answers = await Promise.race([all, firstWrong, stuck]);
-  clearTimeout(timer);
+  clearInterval(timer);
   await Promise.all(workers.map((worker) => worker.terminate()));
   return answers;
+}
+
+/** Grows with each operation that a thread ends. */
+function operationsEnded({ words }: Machine): number {
+  let ticks = 0;
+  for (let cpu = 0; cpu < words[H_CPUS]; cpu++) {
+    ticks += words[HEADER_WORDS + cpu * CPU_WORDS + CPU_TICKS] >>> 0;
+  }
+  return ticks;
 }
 
 /** All that the machine counts, again from the start; then with nothing left in it. */

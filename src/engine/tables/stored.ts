@@ -216,16 +216,19 @@ export function restoreTable(m: Machine, owner: number, parent: number, index: n
 
 /** The same with other threads about, one of which may be faster. */
 function restoreShared(m: Machine, owner: number, parent: number, index: number): number {
-  const w = m.words;
-  const at = w[parent + T_CONTENTS] + index;
   const before = unmarkChild(m, parent, index);
   if (before > 0) return before;
   const table = tableCreate(m, owner, 0);
   if (table === 0) return 0;
   m.lock(parent + T_LOCK);
-  const word = unmarkLocked(m, at);
-  if (word < 0) putBack(m, owner, parent, index, table);
-  else if (word === 0) linkTable(m, parent, index, table);
+  const word = unmarkLocked(m, m.words[parent + T_CONTENTS] + index);
+  if (word < 0) {
+    m.lock(H_STORED_LOCK);
+    putBack(m, owner, parent, index, table);
+    m.unlock(H_STORED_LOCK);
+  } else if (word === 0) {
+    linkTable(m, parent, index, table);
+  }
   m.unlock(parent + T_LOCK);
   if (word <= 0) return table;
   tableDestroy(m, owner, table);
@@ -248,9 +251,9 @@ function unmarkLocked(m: Machine, at: number): number {
   return w[at];
 }
 
+/** The stored entries into `table`, which takes the place of the stored one. */
 function putBack(m: Machine, owner: number, parent: number, index: number, table: number): void {
   const w = m.words;
-  m.lock(H_STORED_LOCK);
   const stored = storedAt(w[w[parent + T_CONTENTS] + index]);
   fetchStored(m, stored);
   writeImage(m, table, image);
@@ -261,7 +264,6 @@ function putBack(m: Machine, owner: number, parent: number, index: number, table
   forgetStored(m, owner, stored);
   w[owner + MM_TABLE_REFAULTS] += 1;
   countStored(m, K_RESTORES, 1);
-  m.unlock(H_STORED_LOCK);
 }
 
 function restoreAlone(m: Machine, owner: number, parent: number, index: number): number {
@@ -275,21 +277,8 @@ function restoreAlone(m: Machine, owner: number, parent: number, index: number):
   const table = tableCreate(m, owner, 0);
   if (table === 0) return 0;
   // Reclaim inside may have taken the last page out of it.
-  const word = w[contents + index];
-  if (word === 0) {
-    linkTable(m, parent, index, table);
-    return table;
-  }
-  const stored = storedAt(word);
-  fetchStored(m, stored);
-  writeImage(m, table, image);
-  countEmptyTables(m, owner, -1);
-  w[table + T_PARENT] = parent;
-  w[table + T_INDEX] = (w[table + T_INDEX] & ~511) | index;
-  setChild(m, parent, index, table);
-  forgetStored(m, owner, stored);
-  w[owner + MM_TABLE_REFAULTS] += 1;
-  countStored(m, K_RESTORES, 1);
+  if (w[contents + index] === 0) linkTable(m, parent, index, table);
+  else putBack(m, owner, parent, index, table);
   return table;
 }
 

@@ -258,7 +258,8 @@ function createChildLocked(
   m.unlock(parent + T_LOCK);
   if (present === 0) return child;
   tableDestroy(m, owner, child);
-  return present;
+  // Whoever made room here let reclaim in, which may have marked or stored the other's table since.
+  return present > 0 ? present : restoreWithRoom(m, owner, parent, index);
 }
 
 /** An object's index gets a root high enough for the page. */
