@@ -101,9 +101,14 @@ export function* readLines(path: string): Iterable<string> {
   if (rest !== '') yield rest;
 }
 
+/** The whole text of a file. Throws InputError if it cannot be read. */
+export function readText(path: string): string {
+  return [...readLines(path)].join('\n');
+}
+
 /** The whole text of a file, or undefined if there is none. */
 export function readTextIfThere(path: string): string | undefined {
-  return existsSync(path) ? [...readLines(path)].join('\n') : undefined;
+  return existsSync(path) ? readText(path) : undefined;
 }
 
 /** Opens a trace file of either form. */

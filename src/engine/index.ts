@@ -14,10 +14,17 @@ export {
 export { touchRange } from './fault/touch.ts';
 export { freeFrameCount } from './frames/alloc.ts';
 export {
+  compactionSuitabilityOf,
   externalFragmentation,
+  externalFragmentationOf,
   fragmentationIndex,
+  fragmentationIndexOf,
   freeBlocksOf,
+  freeInfoOf,
+  isCostlyOrder,
+  type Suitability,
   unusableIndex,
+  unusableIndexOf,
 } from './frames/fragmentation.ts';
 export * from './geometry.ts';
 export {

@@ -1,4 +1,5 @@
 export * from './affinity.ts';
+export * from './free-blocks.ts';
 export * from './huge-pages.ts';
 export * from './kernel-subject.ts';
 export * from './libc.ts';

@@ -3,6 +3,7 @@ export * from './experiments/hotplug.ts';
 export * from './experiments/scattered-tables.ts';
 export * from './experiments/spread.ts';
 export * from './figures/index.ts';
+export * from './fragmentation/index.ts';
 export * from './kernels.ts';
 export * from './machines.ts';
 export * from './replay/executor.ts';

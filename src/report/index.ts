@@ -3,6 +3,7 @@
  * where each figure comes from.
  */
 export { figuresOf, type KernelFigures, type Levels, referenceRun } from './figures.ts';
+export { fragmentationText } from './fragmentation.ts';
 export { headline, proofSentences } from './headline.ts';
 export { type HtmlOptions, htmlReport } from './html-report.ts';
 export { reproducedMarkdown } from './reproduced-markdown.ts';

@@ -38,6 +38,10 @@ test('wrong usage', { concurrency: true }, async () => {
     [['import', 'x.trace', '--format', 'perf'], /-o, --output/],
     [['validate', '--ops', 'many'], /--ops many: want a whole number/],
     [['validate', '--ops', '0'], /--ops 0/],
+    [['fragmentation', 'missing'], /missing: cannot be read/],
+    [['fragmentation', 'package.json'], /package\.json:1: want 'Node N, zone NAME'/],
+    [['fragmentation', '--order', '99'], /--order 99: want a whole number from 0 to/],
+    [['fragmentation', '--zoneinfo', 'package.json'], /package\.json:1: no zones/],
     [['bench', 'nope'], /nope.*replay/],
     [['bench', '--repeats', '1'], /--repeats 1: want/],
   ];

@@ -1,5 +1,11 @@
 import { assert } from '../../base/index.ts';
-import { fragmentationIndex, freeBlocksOf } from '../frames/fragmentation.ts';
+import {
+  compactionSuitabilityOf,
+  freeBlocksOf,
+  isCostlyOrder,
+  type Suitability,
+  zoneFreeInfo,
+} from '../frames/fragmentation.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { setBlockSkipped } from '../frames/pageblock.ts';
 import { drainAllPcp } from '../frames/pcp.ts';
@@ -35,8 +41,6 @@ export interface CompactResult {
 }
 
 const HUGE_ORDER = L.BLOCK_SHIFT;
-/** vm.extfrag_threshold: up to there a failure is put down to too little memory. */
-const EXTFRAG_THRESHOLD = 500;
 
 function newResult(m: Machine): CompactResult {
   return {
@@ -77,23 +81,11 @@ export function compactMemory(m: Machine): CompactResult {
   return result;
 }
 
-/** Why a zone is not compacted, or 'continue' (compaction_suit_allocation_order). */
-export type Suitability = 'continue' | 'success' | 'skipped';
-
-/**
- * `success`: there is a block already. `skipped`: fewer free frames than the watermark and twice the
- * order, or the lack of a block is a lack of memory (fragmentation index up to 500).
- */
+/** Whether compaction of a zone for an order is due. */
 export function compactionSuitable(m: Machine, zone: number, order: number): Suitability {
   const z = zoneAt(m, zone);
-  const free = m.words[z + L.Z_FREE];
-  const isCostly = order > 3;
-  const mark = m.words[z + (isCostly ? L.Z_LOW : L.Z_MIN)];
-  if (freeBlocksOf(m, zone, order) > 0 && free - 2 ** order + 1 > mark) return 'success';
-  if (free <= mark + 2 * 2 ** order) return 'skipped';
-  if (!isCostly) return 'continue';
-  const index = fragmentationIndex(m, zone, order);
-  return index >= 0 && index <= EXTFRAG_THRESHOLD ? 'skipped' : 'continue';
+  const mark = m.words[z + (isCostlyOrder(order) ? L.Z_LOW : L.Z_MIN)];
+  return compactionSuitabilityOf(zoneFreeInfo(m, zone, order), order, m.words[z + L.Z_FREE], mark);
 }
 
 /**
