@@ -116,3 +116,10 @@ export const ADVICE_WORDS: Readonly<Record<string, number>> = {
   guard_install: MADV_GUARD_INSTALL,
   guard_remove: MADV_GUARD_REMOVE,
 };
+
+/**
+ * Words of /sys/kernel/mm/transparent_hugepage/enabled, and of a trace's "thp". `disabled`: not for
+ * these processes (PR_SET_THP_DISABLE), so that MADV_COLLAPSE fails too, which `never` lets work.
+ */
+export const HUGE_ENABLED = ['disabled', 'never', 'madvise', 'always'] as const;
+export type HugeEnabled = (typeof HUGE_ENABLED)[number];

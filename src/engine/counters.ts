@@ -1,10 +1,14 @@
 import type { Machine } from './machine.ts';
 import {
   C_ANON,
+  C_COLLAPSES,
   C_COW,
   C_FAULTS,
   C_FILE,
   C_GUARD,
+  C_HUGE,
+  C_HUGE_FAULTS,
+  C_HUGE_SPLITS,
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
@@ -17,8 +21,18 @@ import {
 } from './space/mm.ts';
 import { OWNER_EMPTY_TABLES, OWNER_TABLES } from './tables/owner.ts';
 
+/** Only of a machine that has huge pages. */
+export interface HugeCounters {
+  /** AnonHugePages of /proc/PID/smaps_rollup. */
+  anonHugeKiB: number;
+  /** Faults that gave a huge page; small pages made huge ones; huge mappings made small ones. */
+  hugeFaults: number;
+  promotions: number;
+  demotions: number;
+}
+
 /** What one address space costs and did, as the kernel would report it. KiB, pages, events. */
-export interface Counters {
+export interface Counters extends Partial<HugeCounters> {
   /** VmPTE of /proc/PID/status: PTE, PMD and PUD tables. */
   vmPteKiB: number;
   pteTables: number;
@@ -67,6 +81,16 @@ export function countersOf(m: Machine, mm: number): Counters {
     cowFaults: mmCounter(m, mm, C_COW),
     swapIns: mmCounter(m, mm, C_SWAP_INS),
     tablesFreed: mmCounter(m, mm, C_TABLES_FREED),
+    ...(m.huge.enabled === 'disabled' ? {} : hugeCountersOf(m, mm)),
+  };
+}
+
+function hugeCountersOf(m: Machine, mm: number): HugeCounters {
+  return {
+    anonHugeKiB: mmCounter(m, mm, C_HUGE) * m.entryCount * 4,
+    hugeFaults: mmCounter(m, mm, C_HUGE_FAULTS),
+    promotions: mmCounter(m, mm, C_COLLAPSES),
+    demotions: mmCounter(m, mm, C_HUGE_SPLITS),
   };
 }
 
@@ -88,6 +112,8 @@ export const COUNTER_NAMES = [
   'swapIns',
   'tablesFreed',
 ] as const satisfies readonly (keyof Counters)[];
+
+const HUGE_COUNTER_NAMES = ['anonHugeKiB', 'hugeFaults', 'promotions', 'demotions'] as const;
 
 export function zeroCounters(): Counters {
   return {
@@ -113,6 +139,10 @@ export function zeroCounters(): Counters {
 /** Adds `more` to `sum`, field by field. */
 export function addCounters(sum: Counters, more: Counters): void {
   for (const name of COUNTER_NAMES) sum[name] += more[name];
+  for (const name of HUGE_COUNTER_NAMES) {
+    const value = more[name];
+    if (value !== undefined) sum[name] = (sum[name] ?? 0) + value;
+  }
 }
 
 /** Counters that go up and down, in the order of `readGauges`; the others only grow. */

@@ -43,6 +43,11 @@ export {
   offlineMemory,
 } from './hotplug/offline.ts';
 export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
+export {
+  HUGE_DEFRAG,
+  type HugeDefrag,
+  type HugePageSettings,
+} from './huge/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';

@@ -3,6 +3,7 @@ import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
 import { clearPcpArrays } from './frames/pcp.ts';
 import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
+import { HUGE_PAGE_DEFAULTS, type HugePageSettings } from './huge/settings.ts';
 import * as L from './layout.ts';
 import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
@@ -51,6 +52,8 @@ export interface MachineOptions {
   isShared?: boolean;
   /** True: each page has a word of contents, which follows it everywhere (objects/contents.ts). */
   hasContents?: boolean;
+  /** Transparent huge pages, over their defaults (huge/settings.ts). Off where not said. */
+  huge?: Partial<HugePageSettings>;
   /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
   bufferMiB?: number;
 }
@@ -193,6 +196,12 @@ export class Machine {
   /** Tables on this thread's list of those taken away since then. */
   deferredCount = 0;
 
+  /** Transparent huge pages; never on for a shared machine. */
+  huge: HugePageSettings = HUGE_PAGE_DEFAULTS;
+  /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
+  hugeFallbacks = 0;
+  compactionsInFault = 0;
+
   /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
   walkOwner = 0;
   walkHi = 0;
@@ -271,6 +280,8 @@ export class Machine {
     const isShared = options.isShared ?? false;
     if (options.hasContents === true) words[L.H_CONTENTS] = planContents(words, options.swapBytes);
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
+    m.huge = { ...HUGE_PAGE_DEFAULTS, ...options.huge };
+    assert(!isShared || m.huge.enabled === 'disabled', 'huge pages are for machines of one thread');
     formatArena(m);
     formatZones(m, zones, cpus);
     m.preferZone();

@@ -16,6 +16,8 @@ export interface Rules {
   readonly maxMapCount: number;
   /** MAP_STACK areas are VM_NOHUGEPAGE (c4608d1bf7c6, v6.7). */
   readonly hasStackNoHugepage: boolean;
+  /** A first write to the huge zero page gives a huge page (do_huge_zero_wp_pmd, v6.13). */
+  readonly hasHugeZeroCow: boolean;
   /** Pages that a read fault on a file maps around the address: fault_around_bytes / 4096. */
   readonly faultAroundPages: number;
 }
@@ -28,6 +30,7 @@ export const LINUX_6_1: Rules = {
   hasStackNoHugepage: false,
   hasFileGuardRegions: false,
   maxMapCount: 65530,
+  hasHugeZeroCow: false,
   faultAroundPages: 16,
 };
 
@@ -39,5 +42,6 @@ export const LINUX_6_18: Rules = {
   hasStackNoHugepage: true,
   hasFileGuardRegions: true,
   maxMapCount: 65530,
+  hasHugeZeroCow: true,
   faultAroundPages: 16,
 };

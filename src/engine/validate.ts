@@ -42,6 +42,7 @@ import {
   C_ANON,
   C_FILE,
   C_GUARD,
+  C_HUGE,
   C_SHMEM,
   C_SPECIAL,
   C_SWAP,
@@ -66,6 +67,7 @@ import {
   ENTRY_ZERO,
   KIND_MASK,
 } from './tables/entry.ts';
+import { isHuge, isHugeZero } from './tables/huge-entry.ts';
 import { entryFlags, entryWord } from './tables/leaf.ts';
 import {
   OWNER_EMPTY_TABLES,
@@ -87,6 +89,7 @@ import {
 } from './tables/stored.ts';
 import {
   FORM_DENSE,
+  FORM_RUN,
   FORM_UNIFORM,
   T_CONTENTS,
   T_COUNT,
@@ -156,7 +159,7 @@ class Tally {
     const expect = (what: string, counted: number, kept: number): void => {
       assert(counted === kept, `${what}: ${counted} found, ${kept} kept`);
     };
-    for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL, C_GUARD]) {
+    for (const counter of [C_ANON, C_FILE, C_SHMEM, C_SWAP, C_ZERO, C_SPECIAL, C_GUARD, C_HUGE]) {
       expect(`counter ${counter}`, found.counters[counter] ?? 0, mmCounter(m, mm, counter));
     }
     expect('stored tables', found.stored, m.words[mm + MM_STORED_TABLES]);
@@ -310,6 +313,19 @@ class Tally {
     }
     assert(count === m.words[table + T_COUNT], `entries: ${count} found`);
     if (count === 0) found.empty += 1;
+    if (isHuge(m, table)) this.#checkHuge(owner, table, base, found);
+  }
+
+  /** A huge page's table: all entries by one rule, within one area. */
+  #checkHuge(owner: number, table: number, base: number, found: Found): void {
+    const { m } = this;
+    const w = m.words;
+    const isWhole = tableForm(m, table) === FORM_RUN && w[table + T_COUNT] === m.entryCount;
+    assert(isWhole, "a huge page's table is one run");
+    assert(w[table + T_CONTENTS] % m.entryCount === 0, 'a huge page begins at its own multiple');
+    const vma = vmaLookup(m, owner, base);
+    assert(vmaEnd(m, vma) >= base + m.entryCount, 'a huge page lies in one area');
+    if (!isHugeZero(m, table)) found.counters[C_HUGE] = (found.counters[C_HUGE] ?? 0) + 1;
   }
 
   #addEntry(owner: number, page: number, flags: number, word: number, found: Found): void {

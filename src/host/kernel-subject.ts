@@ -26,9 +26,11 @@ export class KernelSubject {
   /** The puppets' descriptors, by process and name. */
   readonly #puppetFds = new Map<string, number>();
   readonly #undoAffinity: () => void;
+  readonly #hasHugePages: boolean;
 
   constructor(options: PuppetOptions = {}) {
     this.#undoAffinity = stayOnOneCpu();
+    this.#hasHugePages = options.hasHugePages === true;
     try {
       const first = Puppet.start(options);
       this.#puppets.set(1, first);
@@ -78,6 +80,7 @@ export class KernelSubject {
       rssAnonKiB: status.rssAnonKiB - this.#base.rssAnonKiB,
       rssFileKiB: status.rssFileKiB - this.#base.rssFileKiB,
       rssShmemKiB: status.rssShmemKiB - this.#base.rssShmemKiB,
+      ...(this.#hasHugePages ? { anonHugeKiB: puppet.anonHugeKiB() } : {}),
       present: counts.map((count) => count.present),
       swapped: counts.map((count) => count.swapped),
       vmas: puppet.maps(0, lastAddr).filter(touches).map(vmaRow),
@@ -179,6 +182,7 @@ export interface KernelObservation {
   readonly rssAnonKiB: number;
   readonly rssFileKiB: number;
   readonly rssShmemKiB: number;
+  readonly anonHugeKiB?: number;
   readonly present: readonly number[];
   readonly swapped: readonly number[];
   readonly vmas: readonly (readonly [number, number, string, 'p' | 's'])[];

@@ -44,6 +44,7 @@ export class ProcFiles {
   readonly #statusFd: number;
   readonly #pagemapFd: number;
   readonly #mapsFd: number;
+  readonly #rollupFd: number;
   #text: Buffer = Buffer.allocUnsafe(1 << 16);
   readonly #scan: Buffer = Buffer.alloc(SCAN_ARGUMENT_BYTES);
   readonly #regions: Buffer = Buffer.alloc(REGIONS_MAX * REGION_BYTES);
@@ -53,11 +54,12 @@ export class ProcFiles {
     this.#statusFd = openSync(`/proc/${pid}/status`, 'r');
     this.#pagemapFd = openSync(`/proc/${pid}/pagemap`, 'r');
     this.#mapsFd = openSync(`/proc/${pid}/maps`, 'r');
+    this.#rollupFd = openSync(`/proc/${pid}/smaps_rollup`, 'r');
     this.#regionsAddr = BigInt(libc().addressOf(this.#regions));
   }
 
   close(): void {
-    for (const fd of [this.#statusFd, this.#pagemapFd, this.#mapsFd]) closeSync(fd);
+    for (const fd of [this.#statusFd, this.#pagemapFd, this.#mapsFd, this.#rollupFd]) closeSync(fd);
   }
 
   status(): Status {
@@ -70,6 +72,12 @@ export class ProcFiles {
       rssShmemKiB: statusField(text, '\nRssShmem:'),
       vmSwapKiB: statusField(text, '\nVmSwap:'),
     };
+  }
+
+  /** AnonHugePages; the kernel goes through all page tables for it. */
+  anonHugeKiB(): number {
+    const length = readSync(this.#rollupFd, this.#text, 0, this.#text.length, 0);
+    return statusField(this.#text.toString('latin1', 0, length), '\nAnonHugePages:');
   }
 
   /** How many pages of [startAddr, endAddr) have an entry, by PAGEMAP_SCAN (Linux 6.7). */

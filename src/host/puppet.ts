@@ -108,6 +108,10 @@ export class Puppet {
     return this.#files.status();
   }
 
+  anonHugeKiB(): number {
+    return this.#files.anonHugeKiB();
+  }
+
   pages(startAddr: number, endAddr: number): PageCounts {
     return this.#files.pages(startAddr, endAddr);
   }

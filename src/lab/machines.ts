@@ -1,5 +1,6 @@
-import { InputError } from '../base/index.ts';
+import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import {
+  HUGE_DEFRAG,
   MAX_CPUS,
   type MachineOptions,
   TOY_GEOMETRY,
@@ -79,6 +80,15 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
       machine.cpus = wholeNumber(key, value, 1);
       if (machine.cpus > MAX_CPUS) throw new InputError(`--set cpus: at most ${MAX_CPUS}`);
       return true;
+    case 'thp':
+      machine.huge = { ...machine.huge, enabled: oneOf(key, value, HUGE_ENABLED) };
+      return true;
+    case 'thpDefrag':
+      machine.huge = { ...machine.huge, defrag: oneOf(key, value, HUGE_DEFRAG) };
+      return true;
+    case 'thpZeroPage':
+      machine.huge = { ...machine.huge, usesZeroPage: oneOf(key, value, ['0', '1']) === '1' };
+      return true;
     case 'geometry': {
       const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
       const geometry = geometries[value as keyof typeof geometries];
@@ -91,6 +101,12 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
     default:
       return false;
   }
+}
+
+function oneOf<T extends string>(key: string, value: string, words: readonly T[]): T {
+  const found = words.find((word) => word === value);
+  if (found === undefined) throw new InputError(`--set ${key}=${value}: want ${words.join(', ')}`);
+  return found;
 }
 
 /** A whole number of at least `least`, or an InputError that says so. */

@@ -1,4 +1,4 @@
-import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../base/index.ts';
+import { type HugeEnabled, PROT_EXEC, PROT_READ, PROT_WRITE } from '../base/index.ts';
 
 /**
  * What a trace consists of. One record shape for every event, so that readers can reuse one record
@@ -158,6 +158,11 @@ export interface TraceHeader {
   pagelab: 1;
   /** Where the recording comes from, for people. */
   source: string;
+  /**
+   * Transparent huge pages where it was recorded (/sys/kernel/mm/transparent_hugepage/enabled); without
+   * it there were none.
+   */
+  thp?: HugeEnabled;
   /** Other keys of the first line, kept. */
   [key: string]: unknown;
 }

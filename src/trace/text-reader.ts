@@ -1,4 +1,4 @@
-import { InputError } from '../base/index.ts';
+import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import { checkEvent } from './check-event.ts';
 import { emptyEvent, type TraceEvent, type TraceHeader, type TraceReader } from './event.ts';
 import { isWithinDepth, MAX_JSON_DEPTH } from './json-depth.ts';
@@ -100,6 +100,9 @@ export function headerProblem(header: Record<string, unknown>): string | null {
   }
   if (header.source !== undefined && typeof header.source !== 'string') {
     return `"source" is ${shown(header.source)}; give a string`;
+  }
+  if (header.thp !== undefined && !(HUGE_ENABLED as readonly unknown[]).includes(header.thp)) {
+    return `"thp" is ${shown(header.thp)}; give ${HUGE_ENABLED.join(', ')}`;
   }
   return isWithinDepth(header, MAX_JSON_DEPTH) ? null : 'the header nests too deep; nest less';
 }

@@ -12,6 +12,7 @@ import {
 } from '../../src/lab/index.ts';
 import type { TraceEvent } from '../../src/trace/index.ts';
 import { CASES, NO_SWAP_CASES } from './cases.ts';
+import { HUGE_CASES } from './huge-cases.ts';
 import { Model } from './model.ts';
 import { checkCase } from './script.ts';
 
@@ -20,6 +21,13 @@ const kernel = parseKernel('linux-6.18');
 for (const oracleCase of [...CASES, ...NO_SWAP_CASES]) {
   test(`engine, rule ${oracleCase.rule}: ${oracleCase.script}`, () => {
     assert.deepEqual(checkCase(oracleCase, new EngineSubject(kernel)), []);
+  });
+}
+
+for (const oracleCase of HUGE_CASES) {
+  test(`engine with huge pages, rule ${oracleCase.rule}: ${oracleCase.script}`, () => {
+    const engine = new EngineSubject(kernel, { enabled: 'madvise' });
+    assert.deepEqual(checkCase(oracleCase, engine), []);
   });
 }
 

@@ -1,7 +1,7 @@
 import { release } from 'node:os';
 import type { Command } from 'commander';
-import { InputError } from '../../base/index.ts';
-import { KernelSubject } from '../../host/index.ts';
+import { CapabilityError, InputError } from '../../base/index.ts';
+import { KernelSubject, khugepagedCollapses, whyNoHugePages } from '../../host/index.ts';
 import {
   EngineSubject,
   PROFILES,
@@ -19,7 +19,7 @@ interface ValidateFlags {
   seed?: string;
   ops: string;
   trace?: string;
-  profile: 'basic' | 'full';
+  profile: 'basic' | 'full' | 'huge';
   json?: boolean;
 }
 
@@ -29,7 +29,11 @@ export function addValidate(program: Command): void {
     .description('the same operations on the engine and on the running kernel, compared each step')
     .option('--seed <number>', 'seed of the operations; default: another one each time')
     .option('--ops <count>', 'operations', '10000')
-    .option('--profile <name>', 'basic (private anonymous memory) or full', 'full')
+    .option(
+      '--profile <name>',
+      'basic (private anonymous memory), full, or huge (huge pages by madvise)',
+      'full',
+    )
     .option('--trace <file>', 'the events of this trace instead')
     .option('--json', 'one JSON document on standard output')
     .action((_flags: unknown, command: Command) => {
@@ -44,30 +48,50 @@ function runValidate(flags: ValidateFlags): void {
     throw new InputError(`--ops ${flags.ops}: want a whole number of at least 1`);
   }
   if (!(flags.profile in PROFILES)) {
-    throw new InputError(`--profile ${flags.profile}: want basic or full`);
+    throw new InputError(`--profile ${flags.profile}: want basic, full or huge`);
   }
+  const events = flags.trace === undefined ? null : readEvents(flags.trace);
+  const hasHugePages = events === null ? flags.profile === 'huge' : events.hasHugePages;
+  if (hasHugePages) needHugePages();
   const progress = new Progress('validate');
   const subjects = {
-    kernel: () => new KernelSubject(),
-    engine: () => new EngineSubject(parseKernel('linux-6.18')),
+    kernel: () => new KernelSubject({ hasHugePages }),
+    engine: () =>
+      new EngineSubject(parseKernel('linux-6.18'), hasHugePages ? { enabled: 'madvise' } : {}),
     onProgress: (done: number) => progress.update(done),
+    ...(hasHugePages ? { wasDisturbed: khugepagedWatch() } : {}),
   };
   const result =
-    flags.trace === undefined
+    events === null
       ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
-      : validateTrace({ events: readEvents(flags.trace), ...subjects });
+      : validateTrace({ events: events.list, ...subjects });
   progress.stop();
   report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true);
   if (result.mismatches.length > 0) process.exitCode = 1;
 }
 
-function readEvents(path: string): TraceEvent[] {
+function needHugePages(): void {
+  const reason = whyNoHugePages();
+  if (reason !== null) throw new CapabilityError(`validate with huge pages: ${reason}`);
+}
+
+/** True when khugepaged has filled slots by itself since the last look. */
+function khugepagedWatch(): () => boolean {
+  let seen = khugepagedCollapses();
+  return () => {
+    const before = seen;
+    seen = khugepagedCollapses();
+    return seen !== before;
+  };
+}
+
+function readEvents(path: string): { list: TraceEvent[]; hasHugePages: boolean } {
   const reader = openTraceFile(path);
-  const events: TraceEvent[] = [];
+  const list: TraceEvent[] = [];
   for (let event = reader.next(); event !== null; event = reader.next()) {
-    events.push(copyEvent(event));
+    list.push(copyEvent(event));
   }
-  return events;
+  return { list, hasHugePages: (reader.header.thp ?? 'disabled') !== 'disabled' };
 }
 
 function report(result: ValidationResult, seed: number, ops: number, isJson: boolean): void {

@@ -11,6 +11,7 @@ import {
 } from '../frames/frame-record.ts';
 import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import { freeToPcp } from '../frames/pcp.ts';
+import { faultHuge, NOT_HUGE, touchHuge } from '../huge/fault-huge.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
@@ -37,6 +38,7 @@ import {
   ENTRY_ZERO,
   KIND_MASK,
 } from '../tables/entry.ts';
+import { isHuge } from '../tables/huge-entry.ts';
 import { addEntry, changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
 import { FORM_DENSE, FORM_MASK, FORM_RUN, T_CONTENTS, T_COUNT, T_STATE } from '../tables/table.ts';
 import { ensureTable, findLeaf } from '../tables/walk.ts';
@@ -69,6 +71,10 @@ export function handleFault(
   }
   const rights = w[vma + V_FLAGS];
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
+  if (m.huge.enabled !== 'disabled' && w[vma + V_OBJECT] === 0) {
+    const result = faultHuge(m, mm, vma, hi, lo, isWrite);
+    if (result !== NOT_HUGE) return result;
+  }
   const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
   return leaf <= 0 ? leaf : faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
 }
@@ -231,6 +237,10 @@ function faultElse(
   flags: number,
   isWrite: boolean,
 ): number {
+  if (isHuge(m, leaf)) {
+    const result = touchHuge(m, mm, vma, leaf, hi, lo, isWrite);
+    if (result !== NOT_HUGE) return result;
+  }
   switch (flags & KIND_MASK) {
     case ENTRY_NONE:
       return faultOnObject(m, mm, vma, leaf, hi, lo, isWrite);

@@ -2,6 +2,7 @@ import { allocExtent, allocExtents, freeExtent } from '../frames/alloc.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { changeRunMappings } from '../frames/map-count.ts';
 import { EXTENT_ANON, EXTENT_OBJECT } from '../frames/pageblock.ts';
+import { wantsHuge } from '../huge/eligible.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
@@ -65,6 +66,8 @@ export function touchWhole(
   // Zero pages, and copies of an object's pages, are for the page-by-page way.
   if (object === 0 ? !isWrite : isPrivate && isWrite) return 0;
   const room = Math.min(count, vmaEnd(m, vma) - page);
+  // A huge page comes by an ordinary fault.
+  if (object === 0 && wantsHuge(m, vma)) return 0;
   if (page % GIB_PAGES === 0 && room >= GIB_PAGES) {
     if (takeWhole(m, mm, vma, object, page, GIB_PAGES, isWrite)) return GIB_PAGES;
   }

@@ -26,6 +26,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../../base/index.ts';
+import { madviseCollapse } from '../huge/collapse.ts';
 import type { Machine } from '../machine.ts';
 import { objectGet, objectPut } from '../objects/object.ts';
 import { punchObject } from '../objects/truncate.ts';
@@ -161,10 +162,11 @@ function adviseArea(
       return installGuards(m, mm, vma, start, end);
     case MADV_GUARD_REMOVE:
       return removeGuards(m, mm, vma, start, end);
-    // Read-ahead of what is cached already, and huge pages by hand: no effect on what we count yet.
+    // Read-ahead of what is cached already has no effect on what we count.
     case MADV_WILLNEED:
-    case MADV_COLLAPSE:
       return 0;
+    case MADV_COLLAPSE:
+      return madviseCollapse(m, mm, vma, start, end);
     default: {
       const changed = changedFlags(m, vma, flags, advice);
       if (changed < 0 && changed > -4096) return changed;

@@ -53,6 +53,10 @@ export const C_TABLES_FREED = 9; // last-level tables freed for being empty, by 
 /** First touches by the hot path: each is a fault and an anonymous page. `mmCounter` adds it to both. */
 export const C_FRESH = 10;
 export const C_GUARD = 11; // guard markers
+export const C_HUGE = 12; // huge pages mapped as such (AnonHugePages), the huge zero page not counted
+export const C_HUGE_FAULTS = 13; // faults that gave a huge page (thp_fault_alloc)
+export const C_HUGE_SPLITS = 14; // mappings of huge pages made small ones (thp_split_pmd)
+export const C_COLLAPSES = 15; // small pages made a huge one
 
 /** Changes that one address space's sequence number has room for before the next one's begin. */
 const SEQ_STRIDE = 2 ** 20;

@@ -1,4 +1,5 @@
 import { arenaAlloc, arenaFree, CLASS_VMA, classFor } from '../arena.ts';
+import { splitHugeAt } from '../huge/split-at.ts';
 import type { Machine } from '../machine.ts';
 import {
   MM_LAST_VMA,
@@ -178,6 +179,8 @@ export function vmaSetRange(
   const w = m.words;
   const mm = w[vma + V_MM];
   vmaStartWrite(m, vma);
+  if (start % m.entryCount !== 0) splitHugeAt(m, mm, start);
+  if (end % m.entryCount !== 0) splitHugeAt(m, mm, end);
   const at = vmaIndexOf(m, vma);
   const pages = end - start - (vmaEnd(m, vma) - vmaStart(m, vma));
   beginListChange(m, mm);

@@ -14,6 +14,7 @@ import {
   ENTRY_ZERO,
   KIND_MASK,
 } from './entry.ts';
+import { isHuge, markHuge } from './huge-entry.ts';
 import {
   addEntry,
   changeEntry,
@@ -23,8 +24,8 @@ import {
   runFlags,
   runHigh,
   runLow,
-  runRule,
   setRun,
+  setRunFlags,
 } from './leaf.ts';
 import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
 import { OWNER_ROOT } from './owner.ts';
@@ -266,8 +267,13 @@ function copyRun(
   const low = runLow(rule);
   const high = runHigh(rule);
   const flags = isCow ? runFlags(rule) & ~ENTRY_WRITE : runFlags(rule);
-  w[from + T_RULE] = runRule(low, high, flags);
+  setRunFlags(m, from, flags);
   setRun(m, child, to, low, high, w[from + T_CONTENTS], flags);
+  if (isHuge(m, from)) markHuge(m, child, to);
+  if ((flags & KIND_MASK) === ENTRY_ZERO) {
+    w[mmCounters(m, child) + C_ZERO] += high - low;
+    return;
+  }
   changeRunMappings(m, w[from + T_CONTENTS] + low, high - low, 1);
   w[mmCounters(m, child) + rssCounter(flags, shmem)] += high - low;
 }

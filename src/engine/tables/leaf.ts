@@ -2,6 +2,7 @@ import { arenaAlloc, arenaFree } from '../arena.ts';
 import { addMapping } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { ENTRY_NONE } from './entry.ts';
+import { splitHuge, unmarkHuge } from './huge-entry.ts';
 import {
   allocFew,
   countEmptyTables,
@@ -37,6 +38,10 @@ export function runHigh(rule: number): number {
 }
 export function runFlags(rule: number): number {
   return (rule >>> 20) & 255;
+}
+/** Entries of the huge zero page have no frame. */
+function runWord(base: number, index: number): number {
+  return base === 0 ? 0 : base + index;
 }
 export function runRule(low: number, high: number, flags: number): number {
   return low | (high << 10) | (flags << 20);
@@ -81,7 +86,7 @@ export function entryWord(m: Machine, table: number, index: number): number {
     case FORM_FEW:
       return w[fewFind(m, table, index) + 1];
     case FORM_RUN:
-      return w[table + T_CONTENTS] + index;
+      return runWord(w[table + T_CONTENTS], index);
     default:
       return 0;
   }
@@ -252,6 +257,7 @@ export function removeEntry(m: Machine, owner: number, table: number, index: num
 export function leafBecameEmpty(m: Machine, owner: number, table: number): void {
   const w = m.words;
   const form = w[table + T_STATE] & FORM_MASK;
+  unmarkHuge(m, table);
   // Dense contents go back with all flags zero: that is what the next user relies on.
   if (form === FORM_DENSE) arenaFree(m, denseClass(m), w[table + T_CONTENTS]);
   else if (form === FORM_FEW) arenaFree(m, FEW_CLASS, w[table + T_CONTENTS]);
@@ -289,12 +295,20 @@ export function makeDense(m: Machine, table: number): void {
     }
     arenaFree(m, FEW_CLASS, old);
   } else if (form === FORM_RUN) {
+    splitHuge(m, table);
     const rule = w[table + T_RULE];
-    for (let i = runLow(rule); i < runHigh(rule); i++) w[contents + i] = old + i;
+    for (let i = runLow(rule); i < runHigh(rule); i++) w[contents + i] = runWord(old, i);
     m.bytes.fill(runFlags(rule), flags + runLow(rule), flags + runHigh(rule));
   }
   w[table + T_CONTENTS] = contents;
   setTableForm(m, table, FORM_DENSE);
+}
+
+/** Changes the flags of all entries of a RUN, which stays one. */
+export function setRunFlags(m: Machine, table: number, flags: number): void {
+  const w = m.words;
+  const rule = w[table + T_RULE];
+  w[table + T_RULE] = runRule(runLow(rule), runHigh(rule), flags);
 }
 
 /** Makes an EMPTY table a RUN: entries [low, high) = base + i, all with the same flags. */

@@ -37,6 +37,7 @@ import {
   ENTRY_ZERO,
   KIND_MASK,
 } from './entry.ts';
+import { isHuge } from './huge-entry.ts';
 import {
   entryFlags,
   entryWord,
@@ -70,7 +71,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { closeLeaf, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
+import { closeLeaf, freeTable, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -131,8 +132,14 @@ function zapTable(
     return;
   }
   const before = m.words[table + T_COUNT];
+  const wasHuge = isHuge(m, table);
   if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
   if (m.words[table + T_COUNT] !== 0) return;
+  if (wasHuge && isWholeSlot(m, from, to)) {
+    // The table in reserve goes with the huge page (zap_huge_pmd).
+    freeTable(m, mm, table);
+    return;
+  }
   if (isToFree(m, mm, table, from, to, before > 0, how)) freeLeaf(m, mm, table);
 }
 
@@ -323,8 +330,12 @@ function zapRun(m: Machine, mm: number, table: number, shmem: boolean, how: numb
   const flags = runFlags(rule);
   if (!isToZap(flags, how)) return;
   const pages = runHigh(rule) - runLow(rule);
-  changeRunMappings(m, w[table + T_CONTENTS] + runLow(rule), pages, -1);
-  w[mmCounters(m, mm) + rssCounter(flags, shmem)] -= pages;
+  if ((flags & KIND_MASK) === ENTRY_ZERO) {
+    w[mmCounters(m, mm) + C_ZERO] -= pages;
+  } else {
+    changeRunMappings(m, w[table + T_CONTENTS] + runLow(rule), pages, -1);
+    w[mmCounters(m, mm) + rssCounter(flags, shmem)] -= pages;
+  }
   w[table + T_COUNT] = 0;
   leafBecameEmpty(m, mm, table);
 }

@@ -1,12 +1,20 @@
 import { errnoName } from '../../base/index.ts';
 import {
   type Counters,
+  type HugePageSettings,
   type MachineOptions,
   runKswapd,
   System,
   type Vmstat,
 } from '../../engine/index.ts';
-import { OP_NAMES, Op, Outcome, type TraceEvent, type TraceReader } from '../../trace/index.ts';
+import {
+  OP_NAMES,
+  Op,
+  Outcome,
+  type TraceEvent,
+  type TraceHeader,
+  type TraceReader,
+} from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
@@ -43,7 +51,12 @@ export function replay(
   kernel: Kernel,
   options: ReplayOptions = {},
 ): RunResult {
-  return new Replay(kernel, options).run(reader);
+  return new Replay(kernel, options, hugeOf(reader.header, options)).run(reader);
+}
+
+/** Huge pages as the user says, else as they were where the trace was recorded. */
+function hugeOf({ thp }: TraceHeader, { machine }: ReplayOptions): Partial<HugePageSettings> {
+  return { ...(thp === undefined ? {} : { enabled: thp }), ...machine?.huge };
 }
 
 class Replay {
@@ -69,10 +82,10 @@ class Replay {
   /** The last event was advice about less than a table, after which nothing was looked at. */
   #isPieceSeen = false;
 
-  constructor(kernel: Kernel, options: ReplayOptions) {
+  constructor(kernel: Kernel, options: ReplayOptions, huge: Partial<HugePageSettings>) {
     this.#options = options;
     this.#kernel = kernel;
-    this.#system = new System({ ...options.machine, rules: kernel.rules });
+    this.#system = new System({ ...options.machine, huge, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);

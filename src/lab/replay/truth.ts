@@ -13,6 +13,7 @@ function ours(counters: Counters, field: keyof Sample): number | undefined {
     case 'rssShmemKiB':
     case 'vmSizeKiB':
     case 'vmSwapKiB':
+    case 'anonHugeKiB':
       return counters[field];
     default:
       return undefined;

@@ -126,6 +126,12 @@ function observationsDiffer(
       return { field, kernel: kernel[field], engine: engine[field] };
     }
   }
+  const { anonHugeKiB } = kernel;
+  if (anonHugeKiB !== undefined && engine.anonHugeKiB !== undefined) {
+    if (anonHugeKiB !== engine.anonHugeKiB) {
+      return { field: 'anonHugeKiB', kernel: anonHugeKiB, engine: engine.anonHugeKiB };
+    }
+  }
   for (const field of ['present', 'swapped'] as const) {
     if (ignore?.has(field)) continue;
     const at = kernel[field].findIndex((value, index) => value !== engine[field][index]);

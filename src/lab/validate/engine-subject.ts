@@ -1,4 +1,4 @@
-import { areasOf, occupancyOf, System } from '../../engine/index.ts';
+import { areasOf, type HugePageSettings, occupancyOf, System } from '../../engine/index.ts';
 import { Op, protWord, type TraceEvent } from '../../trace/index.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, SIGNALLED } from '../replay/executor.ts';
@@ -8,8 +8,9 @@ import type { Answer, Observation, Subject, VmaRow, Window } from './subject.ts'
 export class EngineSubject implements Subject {
   readonly #executor: Executor;
 
-  constructor(kernel: Kernel) {
-    const system = new System({ rules: kernel.rules, bufferMiB: 512 });
+  /** `huge`: what differs from the defaults, which have no huge pages. */
+  constructor(kernel: Kernel, huge: Partial<HugePageSettings> = {}) {
+    const system = new System({ rules: kernel.rules, bufferMiB: 512, huge });
     attachMechanisms(system.machine, kernel);
     this.#executor = new Executor(system);
     system.spawn(1);
@@ -41,6 +42,7 @@ export class EngineSubject implements Subject {
       rssAnonKiB: counters.rssAnonKiB,
       rssFileKiB: counters.rssFileKiB,
       rssShmemKiB: counters.rssShmemKiB,
+      anonHugeKiB: counters.anonHugeKiB,
       present: found.map(({ present }) => present),
       swapped: found.map(({ swapped }) => swapped),
       vmas,

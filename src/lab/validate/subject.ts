@@ -24,6 +24,8 @@ export interface Observation {
   readonly rssAnonKiB: number;
   readonly rssFileKiB: number;
   readonly rssShmemKiB: number;
+  /** AnonHugePages; undefined where the subject does not say. */
+  readonly anonHugeKiB?: number;
   /** Per window: entries with the present bit (zero page and PROT_NONE pages too). */
   readonly present: readonly number[];
   /** Per window: swap entries and guard markers. */

@@ -1,7 +1,7 @@
 import { Random } from '../../base/index.ts';
 import { Op, type TraceEvent } from '../../trace/index.ts';
 import { type CompareOptions, type Comparison, compare, type Mismatch } from './compare.ts';
-import { LAYOUT_NAMES } from './layouts.ts';
+import { LAYOUT_NAMES, type LayoutName } from './layouts.ts';
 import { OperationGenerator } from './operations.ts';
 import type { Profile } from './profiles.ts';
 import { shrink } from './shrink.ts';
@@ -12,6 +12,8 @@ export interface Subjects {
   readonly kernel: () => Subject;
   readonly engine: () => Subject;
   readonly onProgress?: (done: number) => void;
+  /** True if something else had a hand in what was just compared; that is then done again. */
+  readonly wasDisturbed?: () => boolean;
 }
 
 export interface ValidateOptions extends Subjects {
@@ -39,31 +41,69 @@ export function validate(options: ValidateOptions): ValidationResult {
   for (let round = 0; events < options.ops; round++) {
     const layout = LAYOUT_NAMES[round % LAYOUT_NAMES.length] ?? 'dense';
     const ops = Math.min(OPS_PER_ROUND, options.ops - events);
-    const generator = new OperationGenerator({
+    const { result, drawn, windows } = undisturbedRound(
+      options,
       layout,
-      profile: options.profile,
-      random: new Random(random.uint32()),
-    });
-    const drawn: TraceEvent[] = [];
-    const before = events;
-    const source = function* (): Iterable<TraceEvent> {
-      for (let i = 0; i < ops; i++) {
-        const event = generator.next();
-        drawn.push(event);
-        if (i % 256 === 0) options.onProgress?.(before + i);
-        yield event;
-      }
-    };
-    const result = compareFresh(source(), generator.windows, options, {
-      onAnswer: (event, answer) => generator.onAnswer(event, answer),
-    });
+      random.uint32(),
+      ops,
+      events,
+    );
     events += result.events;
     steps += result.steps;
     if (result.mismatch !== null) {
-      return { events, steps, mismatches: [shrunk(drawn, generator.windows, options, result)] };
+      return { events, steps, mismatches: [shrunk(drawn, windows, options, result)] };
     }
   }
   return { events, steps, mismatches: [] };
+}
+
+interface Round {
+  readonly result: Comparison;
+  readonly drawn: readonly TraceEvent[];
+  readonly windows: readonly Window[];
+}
+
+const ATTEMPTS = 5;
+
+function undisturbedRound(
+  options: ValidateOptions,
+  layout: LayoutName,
+  seed: number,
+  ops: number,
+  before: number,
+): Round {
+  let round = oneRound(options, layout, seed, ops, before);
+  for (let i = 1; i < ATTEMPTS && options.wasDisturbed?.() === true; i++) {
+    round = oneRound(options, layout, seed, ops, before);
+  }
+  return round;
+}
+
+function oneRound(
+  options: ValidateOptions,
+  layout: LayoutName,
+  seed: number,
+  ops: number,
+  before: number,
+): Round {
+  const generator = new OperationGenerator({
+    layout,
+    profile: options.profile,
+    random: new Random(seed),
+  });
+  const drawn: TraceEvent[] = [];
+  const source = function* (): Iterable<TraceEvent> {
+    for (let i = 0; i < ops; i++) {
+      const event = generator.next();
+      drawn.push(event);
+      if (i % 256 === 0) options.onProgress?.(before + i);
+      yield event;
+    }
+  };
+  const result = compareFresh(source(), generator.windows, options, {
+    onAnswer: (event, answer) => generator.onAnswer(event, answer),
+  });
+  return { result, drawn, windows: generator.windows };
 }
 
 /** The events of a trace on both; windows are the 512 GB regions that its mappings touch. */

@@ -1,0 +1,51 @@
+import { allocExtent } from '../frames/alloc.ts';
+import { blockOf } from '../frames/frame-record.ts';
+import { EXTENT_ANON } from '../frames/pageblock.ts';
+import * as L from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import { tryToCompact } from '../migrate/compact.ts';
+import { VM_HUGEPAGE } from '../space/vm-flags.ts';
+import { V_ANON_VMA, V_FLAGS, V_INDEX_DELTA } from '../space/vma.ts';
+
+/**
+ * 2 MiB of frames in one piece for a fault on the VMA, or 0: what it may do for it is `defrag`
+ * (vma_thp_gfp_mask).
+ */
+export function allocHugeForFault(m: Machine, vma: number): number {
+  const base = allocExtent(m, EXTENT_ANON);
+  if (base !== 0) return base;
+  const isAdvised = (m.words[vma + V_FLAGS] & VM_HUGEPAGE) !== 0;
+  const { defrag } = m.huge;
+  const isDirect =
+    defrag === 'always' || (isAdvised && (defrag === 'madvise' || defrag === 'defer+madvise'));
+  if (!isDirect) {
+    const wakes = defrag === 'defer' || defrag === 'defer+madvise';
+    if (wakes) m.kswapd.isWoken = true;
+    return 0;
+  }
+  return allocHugeHard(m);
+}
+
+/** The same with compaction in the caller, first without and then with waiting for pages. */
+export function allocHugeHard(m: Machine): number {
+  let base = allocExtent(m, EXTENT_ANON);
+  for (const mode of ['async', 'sync'] as const) {
+    if (base !== 0) break;
+    m.compactionsInFault += 1;
+    // Pages and tables that the caller looked up may have moved: it walks again.
+    m.forgetWalk();
+    if (tryToCompact(m, L.BLOCK_SHIFT, mode).hasBlock) base = allocExtent(m, EXTENT_ANON);
+  }
+  return base;
+}
+
+/** The record of 2 MiB of a VMA's memory, from the page `hi`, `lo` on, mapped once. */
+export function formatHuge(m: Machine, base: number, vma: number, hi: number, lo: number): void {
+  const w = m.words;
+  const block = blockOf(m, base);
+  w[block + L.B_MAPPING] = w[vma + V_ANON_VMA];
+  w[block + L.B_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
+  w[block + L.B_MAPCOUNT] = 1;
+  w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
+  if (m.contentsAt !== 0) w.fill(0, m.contentsAt + base, m.contentsAt + base + m.entryCount);
+}
