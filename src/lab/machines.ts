@@ -29,6 +29,11 @@ export const MACHINES: readonly MachinePreset[] = [
     options: { nodeBytes: [GIB], swapBytes: 2 * GIB },
   },
   {
+    name: 'ingens',
+    title: 'two nodes of 32 GiB each, no swap: the size of the machine in the Ingens paper',
+    options: { nodeBytes: [32 * GIB, 32 * GIB], bufferMiB: 2047 },
+  },
+  {
     name: 'server',
     title: 'two nodes of 512 GiB each, no swap',
     options: { nodeBytes: [512 * GIB, 512 * GIB], bufferMiB: 2047 },

@@ -20,7 +20,13 @@ import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
 import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
-import type { MechanismCounters, OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
+import type {
+  MarkPoint,
+  MechanismCounters,
+  OutcomeDifference,
+  ProcessCounters,
+  RunResult,
+} from './result.ts';
 import { Series, totalsOf } from './series.ts';
 import { TruthCheck } from './truth.ts';
 
@@ -41,6 +47,8 @@ export interface ReplayOptions {
 
 /** Differences of outcomes that a result lists; all are counted. */
 const DIFFERENCES_MAX = 20;
+/** Marks whose totals a result lists. */
+const MARKS_MAX = 1000;
 const PROGRESS_EVENTS = 65536;
 /** What one last-level table spans. */
 const SLOT_BYTES = 2 ** 21;
@@ -74,6 +82,7 @@ class Replay {
   readonly #ended = new Map<number, Counters>();
   readonly #series: Series;
   readonly #differences: OutcomeDifference[] = [];
+  readonly #marks: MarkPoint[] = [];
   #compared = 0;
   #equal = 0;
   #events = 0;
@@ -159,6 +168,9 @@ class Replay {
     if (event.op === Op.sample) {
       this.#sample(event);
       return;
+    }
+    if (event.op === Op.mark && this.#marks.length < MARKS_MAX) {
+      this.#marks.push({ name: event.name, event: this.#events, ...totalsOf(this.#system) });
     }
     // A piece smaller than a table only empties tables: a run of them is looked at when it ends.
     const isPiece = event.op === Op.madvise && event.len < SLOT_BYTES;
@@ -246,6 +258,7 @@ class Replay {
       },
       peak: { ...peak, oomKills, tablesMade },
       series: this.#series.points,
+      marks: this.#marks,
       tablesFreedBy: this.#freed.result(),
     };
   }

@@ -32,6 +32,8 @@ export interface RunResult {
   } & MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];
+  /** Totals at each mark of the trace, in order; the first 1,000. */
+  marks: MarkPoint[];
   /** What freed the tables of `final.tablesFreed`. */
   tablesFreedBy: FreedTables;
 }
@@ -66,6 +68,9 @@ export interface FieldTruth {
   worst: number;
   worstLine: number;
 }
+
+/** Totals where the trace has a mark. */
+export type MarkPoint = Counters & { name: string; event: number };
 
 /** Totals at one moment; `t` is nanoseconds since the first event, or the event's number. */
 export interface SeriesPoint {

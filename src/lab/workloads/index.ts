@@ -2,6 +2,7 @@ import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../machines.ts';
 import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
+import { redisBloat } from './redis-bloat.ts';
 import { sharedPool } from './shared-pool.ts';
 import { skewed } from './skewed.ts';
 import { sparseLoop, sparsePieces, sparseWhole } from './sparse.ts';
@@ -18,6 +19,7 @@ export const WORKLOADS: readonly Workload[] = [
   sharedPool,
   skewed,
   overcommit,
+  redisBloat,
 ];
 
 /** A workload by name, or undefined. */
