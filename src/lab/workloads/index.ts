@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../machines.ts';
+import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
 import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
 import { redisBloat } from './redis-bloat.ts';
@@ -20,6 +21,9 @@ export const WORKLOADS: readonly Workload[] = [
   skewed,
   overcommit,
   redisBloat,
+  fragNormal,
+  fragSevere,
+  sparseAccess,
 ];
 
 /** A workload by name, or undefined. */
