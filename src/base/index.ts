@@ -1,4 +1,5 @@
 export * from './abi.ts';
+export * from './address-batch.ts';
 export * from './assert.ts';
 export * from './errno.ts';
 export * from './input-error.ts';

@@ -10,6 +10,7 @@ import { addList } from './commands/list.ts';
 import { mainJob } from './commands/main-job.ts';
 import { addReproduce } from './commands/reproduce.ts';
 import { addRun } from './commands/run.ts';
+import { addTlb } from './commands/tlb.ts';
 import { addValidate } from './commands/validate.ts';
 
 /** Exit codes: 0 done, 1 the answer is no, 2 wrong usage or input, 3 this machine cannot. */
@@ -30,6 +31,7 @@ const program = new Command('pagelab')
   .option('--json', 'one JSON document on standard output')
   .action(mainJob);
 addRun(program);
+addTlb(program);
 addList(program);
 addImport(program);
 addDump(program);

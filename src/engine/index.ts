@@ -35,6 +35,7 @@ export {
   guestTouch,
   secPageTablesKiB,
 } from './guest/guest.ts';
+export * from './hardware/index.ts';
 export { type MemoryBlock, memoryBlock, memoryBlocks } from './hotplug/memory-block.ts';
 export {
   type Blocker,

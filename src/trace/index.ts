@@ -4,6 +4,12 @@
  * the caller provides, so it runs in a browser too.
  */
 export { formatAddress, parseAddress } from './address.ts';
+export type { AddressOptions, AddressSource } from './addresses/address-source.ts';
+export { ChampsimSource } from './addresses/champsim.ts';
+export { DrmemtraceSource } from './addresses/drmemtrace.ts';
+export { DrmemtraceViewSource } from './addresses/drmemtrace-view.ts';
+export { LackeySource } from './addresses/lackey.ts';
+export { TouchSource } from './addresses/touches.ts';
 export { BinaryReader } from './binary/binary-reader.ts';
 export { BinaryWriter } from './binary/binary-writer.ts';
 export { checkEvent } from './check-event.ts';

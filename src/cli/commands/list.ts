@@ -1,5 +1,6 @@
 import { Argument, type Command } from 'commander';
-import { BASES, MACHINES, MECHANISMS, WORKLOADS } from '../../lab/index.ts';
+import { HARDWARE_PRESETS } from '../../engine/index.ts';
+import { ADDRESS_GENERATORS, BASES, MACHINES, MECHANISMS, WORKLOADS } from '../../lab/index.ts';
 import { print, printJson } from '../output.ts';
 import { recordingNames } from '../sources.ts';
 
@@ -8,7 +9,16 @@ interface Row {
   title: string;
 }
 
-const KINDS = ['kernels', 'mechanisms', 'workloads', 'recordings', 'machines', 'formats'] as const;
+const KINDS = [
+  'kernels',
+  'mechanisms',
+  'workloads',
+  'recordings',
+  'machines',
+  'hardware',
+  'generators',
+  'formats',
+] as const;
 type Kind = (typeof KINDS)[number];
 
 export function addList(program: Command): void {
@@ -35,10 +45,10 @@ function rowsOf(kind: Kind): Row[] {
     case 'mechanisms':
       return MECHANISMS.map(({ id, title }) => ({ name: id, title }));
     case 'workloads':
-      return WORKLOADS.map(({ name, title, parameters }) => {
-        const settings = Object.entries(parameters).map(([key, { value }]) => `${key}=${value}`);
-        return { name, title: `${title} [${settings.join(' ')}]` };
-      });
+      return WORKLOADS.map(({ name, title, parameters }) => ({
+        name,
+        title: `${title} [${settingsOf(parameters)}]`,
+      }));
     case 'recordings':
       return recordingNames().map((name) => ({
         name,
@@ -46,6 +56,13 @@ function rowsOf(kind: Kind): Row[] {
       }));
     case 'machines':
       return MACHINES.map(({ name, title }) => ({ name, title }));
+    case 'hardware':
+      return HARDWARE_PRESETS.map(({ name, title }) => ({ name, title }));
+    case 'generators':
+      return ADDRESS_GENERATORS.map(({ name, title, parameters }) => ({
+        name,
+        title: `${title} [${settingsOf(parameters)}]`,
+      }));
     case 'formats':
       return [
         { name: 'pagelab', title: 'binary trace, read and written (any other ending of -o)' },
@@ -56,8 +73,20 @@ function rowsOf(kind: Kind): Row[] {
         { name: 'tracefs', title: 'trace_pipe text with its maps and status files, imported' },
         { name: 'strace', title: 'strace -f, any time stamps, imported' },
         { name: 'perf', title: 'perf script of page-faults, imported' },
+        { name: 'lackey', title: 'valgrind --tool=lackey --trace-mem=yes, for pagelab tlb' },
+        { name: 'champsim', title: 'ChampSim instruction trace, plain or .gz, for pagelab tlb' },
+        {
+          name: 'drmemtrace',
+          title: 'finished trace of DynamoRIO, or the text of its view tool, for pagelab tlb',
+        },
       ];
   }
+}
+
+function settingsOf(parameters: Readonly<Record<string, { value: number }>>): string {
+  return Object.entries(parameters)
+    .map(([key, { value }]) => `${key}=${value}`)
+    .join(' ');
 }
 
 function printRows(kind: Kind, rows: readonly Row[], hasHeading: boolean): void {

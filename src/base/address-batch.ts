@@ -1,0 +1,87 @@
+import { InputError } from './input-error.ts';
+
+/**
+ * Addresses on their way to the translation hardware: one double for each access, in a batch that
+ * is filled and used again and again.
+ *
+ * An access is the number of its granule, the smallest page of the run: the address in its lowest
+ * 57 bits (what 5 levels translate; the rest is its sign) divided by the granule's bytes. A fetch
+ * of an instruction has FETCH added. An access that reaches into the next granule is followed by
+ * one entry for each further one, as -1 - value: whether that is a page of its own, and so one more
+ * lookup, depends on the page size, which only the hardware knows.
+ */
+export const FETCH: number = 2 ** 52;
+
+/** 57 bits of address in granules of at least 64 bytes stay below 2^51. */
+const GRANULE_MIN_BYTES = 64;
+const GRANULE_MAX_BYTES = 2 ** 30;
+/** What the upper word keeps of 57 bits. */
+const HIGH_MASK = 0x1ffffff;
+/** The longest access: XSAVE's area with all of AVX-512 and AMX is below it. */
+export const ACCESS_MAX_BYTES = 65536;
+
+/** Entries of a batch: small enough for the host's second-level cache. */
+export const BATCH_ENTRIES = 16384;
+
+export class AddressBatch {
+  /** `count` entries are valid. */
+  readonly entries: Float64Array = new Float64Array(BATCH_ENTRIES);
+  count = 0;
+  /** Since the beginning, over all batches. */
+  accesses = 0;
+  /** Instructions executed, where the source knows them; else 0. */
+  instructions = 0;
+  readonly granuleBytes: number;
+  readonly #highFactor: number;
+  readonly #shift: number;
+  readonly #offsetMask: number;
+
+  /** Throws InputError for a granule that is no power of two from 64 bytes to 1 GiB. */
+  constructor(granuleBytes: number) {
+    const isPower = Number.isSafeInteger(granuleBytes) && Number.isInteger(Math.log2(granuleBytes));
+    if (!isPower || granuleBytes < GRANULE_MIN_BYTES || granuleBytes > GRANULE_MAX_BYTES) {
+      const range = `from ${GRANULE_MIN_BYTES} to ${GRANULE_MAX_BYTES}`;
+      throw new InputError(`page size ${granuleBytes}: want a power of two ${range}, in bytes`);
+    }
+    this.granuleBytes = granuleBytes;
+    this.#highFactor = 2 ** 32 / granuleBytes;
+    this.#shift = Math.log2(granuleBytes);
+    this.#offsetMask = granuleBytes - 1;
+  }
+
+  /** True if `roomEntries` more may not fit: hand the batch on and `clear` it. */
+  isFull(roomEntries: number): boolean {
+    return this.count + roomEntries > BATCH_ENTRIES;
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  /** Most entries that one access can make. */
+  entriesOf(bytes: number): number {
+    return (bytes >>> this.#shift) + 2;
+  }
+
+  /**
+   * One access of `bytes` (at least 1, at most ACCESS_MAX_BYTES) at the address of two 32-bit words.
+   * `kind` is 0, or FETCH for an instruction.
+   */
+  add(high: number, low: number, bytes: number, kind: number): void {
+    const granule = (high & HIGH_MASK) * this.#highFactor + (low >>> this.#shift) + kind;
+    this.entries[this.count++] = granule;
+    this.accesses += 1;
+    const past = (low & this.#offsetMask) + bytes - 1;
+    if (past > this.#offsetMask) this.#addRest(granule, past >>> this.#shift);
+  }
+
+  /** One access that stays within its granule. */
+  addGranule(granule: number): void {
+    this.entries[this.count++] = granule;
+    this.accesses += 1;
+  }
+
+  #addRest(granule: number, more: number): void {
+    for (let i = 1; i <= more; i++) this.entries[this.count++] = -1 - (granule + i);
+  }
+}

@@ -1,0 +1,69 @@
+import { assert } from '../../base/index.ts';
+
+/** Places of the table for each line of the largest cache. */
+const PLACES_A_LINE = 4;
+/** With fewer, what is above a place would not fit beside the level. */
+const PLACE_BITS_MIN = 18;
+/** Lines of different levels of tables begin at different places. */
+const LEVEL_STEP = 40503;
+const LEVEL_BITS = 4;
+/** A new beginning, long before 32 bits of clock run out. */
+const CLOCK_END = 2 ** 30;
+
+/**
+ * Which cache a load of a page-table entry is served from: the smallest one that has at least as
+ * many lines as loads of page-table lines were made since the line's last load. That is the working
+ * set of Denning (1968) with a window as long as the cache has lines: a line loaded twice counts
+ * twice, so a cache holds at most as much as under LRU. The program's data is not there: how many
+ * lines page tables get beside it is an input (costs.ts).
+ *
+ * One table, directly indexed by the line, holds who was there last and when. Where two lines of
+ * one place alternate, both are taken for new.
+ */
+export class LoadWindow {
+  readonly #l1Lines: number;
+  readonly #l2Lines: number;
+  readonly #l3Lines: number;
+  /** Pairs: level and the bits of the line above its place (0 for none), clock of its last load. */
+  readonly #places: Int32Array;
+  readonly #placeBits: number;
+  #clock = 0;
+
+  /** Lines that each cache holds, ascending; the last at most 2^24. */
+  constructor(l1Lines: number, l2Lines: number, l3Lines: number) {
+    assert(l1Lines >= 1 && l1Lines <= l2Lines && l2Lines <= l3Lines, 'caches ascend');
+    assert(l3Lines <= 2 ** 24, 'lines of L3');
+    this.#l1Lines = l1Lines;
+    this.#l2Lines = l2Lines;
+    this.#l3Lines = l3Lines;
+    const bits = Math.ceil(Math.log2(l3Lines * PLACES_A_LINE));
+    this.#placeBits = Math.max(PLACE_BITS_MIN, bits);
+    this.#places = new Int32Array(2 ** this.#placeBits * 2);
+  }
+
+  /**
+   * Loads a line of the tables of `level` (1 to 15): 0 L1D, 1 L2, 2 L3, 3 DRAM. The line's number
+   * is below 2^45, in two parts (page-number.ts).
+   */
+  load(low: number, high: number, level: number): number {
+    const bits = this.#placeBits;
+    const place = low & ((1 << bits) - 1);
+    const at = ((place + level * LEVEL_STEP) & ((1 << bits) - 1)) * 2;
+    const rest = (((low >>> bits) | (high << (32 - bits))) << LEVEL_BITS) | level;
+    const places = this.#places;
+    this.#clock += 1;
+    if (this.#clock === CLOCK_END) this.#restart();
+    const clock = this.#clock;
+    const age = clock - places[at + 1]!;
+    const isKnown = places[at] === rest;
+    places[at] = rest;
+    places[at + 1] = clock;
+    if (!isKnown) return 3;
+    return age <= this.#l1Lines ? 0 : age <= this.#l2Lines ? 1 : age <= this.#l3Lines ? 2 : 3;
+  }
+
+  #restart(): void {
+    this.#places.fill(0);
+    this.#clock = 1;
+  }
+}
