@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
+import { INGENS_FIGURES } from './ingens.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
@@ -15,6 +16,7 @@ export const FIGURES: readonly Figure[] = [
   TABLE_OVERCOMMIT,
   TABLE_HOTPLUG,
   TABLE_GUESTS,
+  ...INGENS_FIGURES,
 ];
 
 /**

@@ -1,6 +1,7 @@
 import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../machines.ts';
 import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
+import { mongodbBloat } from './mongodb-bloat.ts';
 import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
 import { redisBloat } from './redis-bloat.ts';
@@ -21,6 +22,7 @@ export const WORKLOADS: readonly Workload[] = [
   skewed,
   overcommit,
   redisBloat,
+  mongodbBloat,
   fragNormal,
   fragSevere,
   sparseAccess,

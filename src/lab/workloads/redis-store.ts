@@ -6,6 +6,7 @@ import type { HeapEvents } from './heap-events.ts';
 const OBJECT_BYTES = 16;
 const ENTRY_BYTES = 24;
 const POINTER_BYTES = 8;
+const PAGE_BYTES = 4096;
 /** DICT_HT_INITIAL_SIZE. */
 const INITIAL_BUCKETS = 4;
 
@@ -35,6 +36,8 @@ export class RedisStore {
   #used = 0;
   #table = 0;
   #buckets = 0;
+  /** The page that was written last for objects, values, keys, entries; -1 after anything was freed. */
+  readonly #lastPages: number[] = [-1, -1, -1, -1];
   /** While the table is moved: the old one, and the bucket that is next. */
   #oldTable = 0;
   #oldBuckets = 0;
@@ -63,12 +66,12 @@ export class RedisStore {
   /** SET of a key that is not there. */
   set(key: number): void {
     const bytes = this.#valueBytes[key] as number;
-    this.#objects[key] = this.#allocate(OBJECT_BYTES);
-    this.#values[key] = this.#allocate(bytes);
-    this.#keys[key] = this.#allocate(this.#keyBytes);
+    this.#objects[key] = this.#allocate(OBJECT_BYTES, 0);
+    this.#values[key] = this.#allocate(bytes, 1);
+    this.#keys[key] = this.#allocate(this.#keyBytes, 2);
     this.#moveBucket();
     if (this.#used >= this.#buckets && this.#oldTable === 0) this.#expand();
-    this.#entries[key] = this.#allocate(ENTRY_BYTES);
+    this.#entries[key] = this.#allocate(ENTRY_BYTES, 3);
     this.#events.write(this.#bucketOf(key), POINTER_BYTES);
     this.#used++;
   }
@@ -77,6 +80,7 @@ export class RedisStore {
   delete(key: number): void {
     this.#moveBucket();
     this.#events.write(this.#bucketOf(key), POINTER_BYTES);
+    this.#lastPages.fill(-1);
     this.#heap.free(this.#keys[key] as number);
     this.#heap.free(this.#values[key] as number);
     this.#heap.free(this.#objects[key] as number);
@@ -96,9 +100,16 @@ export class RedisStore {
     events.read(this.#values[key] as number, this.#valueBytes[key] as number);
   }
 
-  #allocate(bytes: number): number {
+  /**
+   * Memory for a new thing, written. Small things fill a page one after the other: only the first
+   * write to a page that still is the last one is told.
+   */
+  #allocate(bytes: number, kind: number): number {
     const addr = this.#heap.malloc(bytes);
-    this.#events.write(addr, bytes);
+    const last = Math.floor((addr + bytes - 1) / PAGE_BYTES);
+    const isSamePage = last === this.#lastPages[kind] && Math.floor(addr / PAGE_BYTES) === last;
+    if (!isSamePage) this.#events.write(addr, bytes);
+    this.#lastPages[kind] = last;
     return addr;
   }
 
