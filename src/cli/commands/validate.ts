@@ -15,6 +15,9 @@ import { openTraceFile } from '../files.ts';
 import { Progress, print, printJson } from '../output.ts';
 import { parseSeed } from './run.ts';
 
+/** A start with huge pages takes 150 ms, until khugepaged sleeps. */
+const SHRINK_RUNS_HUGE = 300;
+
 interface ValidateFlags {
   seed?: string;
   ops: string;
@@ -59,7 +62,7 @@ function runValidate(flags: ValidateFlags): void {
     engine: () =>
       new EngineSubject(parseKernel('linux-6.18'), hasHugePages ? { enabled: 'madvise' } : {}),
     onProgress: (done: number) => progress.update(done),
-    ...(hasHugePages ? { wasDisturbed: khugepagedWatch() } : {}),
+    ...(hasHugePages ? { wasDisturbed: khugepagedWatch(), shrinkRuns: SHRINK_RUNS_HUGE } : {}),
   };
   const result =
     events === null

@@ -1,4 +1,4 @@
-import { Random } from '../../base/index.ts';
+import { CapabilityError, Random } from '../../base/index.ts';
 import { Op, type TraceEvent } from '../../trace/index.ts';
 import { type CompareOptions, type Comparison, compare, type Mismatch } from './compare.ts';
 import { LAYOUT_NAMES, type LayoutName } from './layouts.ts';
@@ -12,6 +12,8 @@ export interface Subjects {
   readonly kernel: () => Subject;
   readonly engine: () => Subject;
   readonly onProgress?: (done: number) => void;
+  /** Runs that the shrinking of a mismatch may take. */
+  readonly shrinkRuns?: number;
   /** True if something else had a hand in what was just compared; that is then done again. */
   readonly wasDisturbed?: () => boolean;
 }
@@ -32,6 +34,8 @@ export interface ValidationResult {
 
 /** Operations of one run of the generator: fresh processes then, and the next layout. */
 const OPS_PER_ROUND = 4000;
+/** The same where something else may have a hand in it: a round is over before khugepaged wakes up. */
+const OPS_PER_SHORT_ROUND = 1000;
 
 /** Random operations on both; ends at the first difference, which is shrunk. */
 export function validate(options: ValidateOptions): ValidationResult {
@@ -40,7 +44,8 @@ export function validate(options: ValidateOptions): ValidationResult {
   let steps = 0;
   for (let round = 0; events < options.ops; round++) {
     const layout = LAYOUT_NAMES[round % LAYOUT_NAMES.length] ?? 'dense';
-    const ops = Math.min(OPS_PER_ROUND, options.ops - events);
+    const roundOps = options.wasDisturbed === undefined ? OPS_PER_ROUND : OPS_PER_SHORT_ROUND;
+    const ops = Math.min(roundOps, options.ops - events);
     const { result, drawn, windows } = undisturbedRound(
       options,
       layout,
@@ -63,7 +68,7 @@ interface Round {
   readonly windows: readonly Window[];
 }
 
-const ATTEMPTS = 5;
+const ATTEMPTS = 20;
 
 function undisturbedRound(
   options: ValidateOptions,
@@ -73,7 +78,8 @@ function undisturbedRound(
   before: number,
 ): Round {
   let round = oneRound(options, layout, seed, ops, before);
-  for (let i = 1; i < ATTEMPTS && options.wasDisturbed?.() === true; i++) {
+  for (let i = 1; options.wasDisturbed?.() === true; i++) {
+    if (i === ATTEMPTS) throw new CapabilityError(`validate: disturbed ${ATTEMPTS} times in a row`);
     round = oneRound(options, layout, seed, ops, before);
   }
   return round;
@@ -125,9 +131,10 @@ function shrunk(
 ): ValidationResult['mismatches'][number] {
   const field = found.mismatch?.field;
   const fails = (trial: readonly TraceEvent[]): boolean =>
-    compareFresh(trial, windows, subjects, {}).mismatch?.field === field;
+    compareFresh(trial, windows, subjects, {}).mismatch?.field === field &&
+    subjects.wasDisturbed?.() !== true;
   // What came after the difference does not matter.
-  const trace = shrink(events.slice(0, found.events), fails);
+  const trace = shrink(events.slice(0, found.events), fails, subjects.shrinkRuns);
   const again = compareFresh(trace, windows, subjects, {}).mismatch ?? found.mismatch;
   return { ...(again as Mismatch), trace };
 }
