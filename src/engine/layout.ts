@@ -57,6 +57,9 @@ export const H_STOP = 30;
 /** The arrays of all per-cpu frame lists: first word, and the word after the last (frames/pcp.ts). */
 export const H_PCP_START = 44;
 export const H_PCP_END = 45;
+/** Pageblocks of huge pages that wait to be split, oldest first (frames/folio.ts). */
+export const H_SPLIT_FIRST = 46;
+export const H_SPLIT_LAST = 47;
 /** Guards stored tables: their records, the pool, the counts (tables/stored.ts). */
 export const H_STORED_LOCK = 31;
 /** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */

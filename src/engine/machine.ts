@@ -201,6 +201,8 @@ export class Machine {
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;
+  /** Huge pages split since memory was short (thp_deferred_split_page is when they began to wait). */
+  deferredSplits = 0;
 
   /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
   walkOwner = 0;

@@ -1,6 +1,7 @@
 import { assert } from '../base/index.ts';
 import { cgroupOf } from './cgroup/cgroup.ts';
 import { isListed } from './cgroup/table-list.ts';
+import { unmappedFolioFrames } from './frames/folio.ts';
 import {
   blockOf,
   F_MAPCOUNT,
@@ -9,6 +10,7 @@ import {
   FRAME_WORDS,
   frameRecord,
   TYPE_ANON,
+  TYPE_FOLIO,
   TYPE_FREE,
   TYPE_INDEX,
   TYPE_KERNEL,
@@ -445,7 +447,7 @@ function checkAreas(m: Machine, mm: number): void {
 /** Every frame is free, on a cpu's list, a table, a page, or reserved. */
 function checkFrames(m: Machine, tally: Tally): void {
   const w = m.words;
-  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0, pool: 0 };
+  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0, pool: 0, folio: 0 };
   const freeByZone: number[] = new Array(m.zoneCount).fill(0);
   const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
   for (let pfn = 0; pfn < m.blockCount * L.BLOCK_FRAMES; ) {
@@ -473,6 +475,7 @@ function checkFrames(m: Machine, tally: Tally): void {
     `frames of objects: ${found.objects}, in indices ${tally.objectFrames}`,
   );
   assert(found.pool === poolFrames(m), `frames of the pool: ${found.pool}, ${poolFrames(m)} kept`);
+  assert(found.folio === unmappedFolioFrames(m), `frames of huge pages: ${found.folio}`);
   let anonMapped = 0;
   for (const pfn of tally.maps.keys()) if (typeOf(m, pfn) === TYPE_ANON) anonMapped++;
   assert(found.anon === anonMapped, `anonymous frames: ${found.anon}, mapped ${anonMapped}`);
@@ -503,6 +506,7 @@ interface FrameCounts {
   anon: number;
   reserved: number;
   pool: number;
+  folio: number;
 }
 
 /** Counts the frames of a pageblock (or free block of two); returns how many those are. */
@@ -552,6 +556,9 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       return 1;
     case TYPE_ZPOOL:
       found.pool += 1;
+      return 1;
+    case TYPE_FOLIO:
+      found.folio += 1;
       return 1;
     case TYPE_KERNEL:
       found.reserved += 1;

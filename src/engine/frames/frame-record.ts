@@ -39,6 +39,8 @@ export const TYPE_INDEX = 6;
 export const TYPE_KERNEL = 7;
 /** Holds compressed objects (reclaim/zpool.ts). */
 export const TYPE_ZPOOL = 8;
+/** A part of a huge page that nothing maps any more (frames/folio.ts). */
+export const TYPE_FOLIO = 9;
 
 // Flags of anonymous and object frames, in F_STATE.
 export const FRAME_ACTIVE = 1 << 8; // on the active list

@@ -2,6 +2,7 @@ import { B_CHUNK, B_MAPCOUNT, BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { lockSwap, swapCacheForget, unlockSwap } from '../objects/swap.ts';
 import { freeExtent } from './alloc.ts';
+import { isFolio, unmapFolioFrame, unmarkFolio } from './folio.ts';
 import {
   blockOf,
   F_MAPCOUNT,
@@ -77,7 +78,9 @@ export function freeAnon(m: Machine, pfn: number, rec: number): void {
     swapCacheForget(m, rec);
     unlockSwap(m);
   }
-  freeToPcp(m, pfn, rec);
+  const block = blockOf(m, pfn);
+  if (isFolio(m, block)) unmapFolioFrame(m, rec, block);
+  else freeToPcp(m, pfn, rec);
 }
 
 /** The page was written through a mapping. */
@@ -97,7 +100,10 @@ export function changeRunMappings(m: Machine, pfn: number, frames: number, chang
     const isWholeBlock = (p & (BLOCK_FRAMES - 1)) === 0 && p + BLOCK_FRAMES <= end;
     if (isWholeBlock && blockExtent(m, block) !== EXTENT_NONE) {
       w[block + B_MAPCOUNT] += change;
-      if (w[block + B_MAPCOUNT] === 0 && blockExtent(m, block) === EXTENT_ANON) freeExtent(m, p);
+      if (w[block + B_MAPCOUNT] === 0 && blockExtent(m, block) === EXTENT_ANON) {
+        unmarkFolio(m, block);
+        freeExtent(m, p);
+      }
       p += BLOCK_FRAMES;
       continue;
     }

@@ -163,6 +163,8 @@ export function breakExtent(m: Machine, pfn: number): void {
     w[rec + F_SWAP_SLOT] = 0;
   }
   setBlockExtent(m, block, EXTENT_NONE);
+  // Of a huge page: how many of its frames are mapped.
+  w[block + L.B_MAPCOUNT] = L.BLOCK_FRAMES;
 }
 
 /** True if no frame of a block with records is in use or on any list; for validate(). */

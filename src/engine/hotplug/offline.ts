@@ -1,4 +1,5 @@
 import { assert, Errno } from '../../base/index.ts';
+import { splitFolioOf } from '../frames/folio.ts';
 import { blockOf, frameRecord } from '../frames/frame-record.ts';
 import {
   isolateRange,
@@ -79,6 +80,7 @@ function emptyRange(
   moved: { pagesMoved: number; tablesMoved: number },
 ): boolean {
   for (let pfn = start; pfn < end; pfn++) {
+    if (pfn % BLOCK_FRAMES === 0) splitFolioOf(m, pfn);
     const use = frameUse(m, pfn);
     if (!isMovableUse(m, use)) continue;
     if (migrateTablesExtent(m, pfn)) {

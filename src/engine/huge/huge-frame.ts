@@ -1,4 +1,5 @@
 import { allocExtent } from '../frames/alloc.ts';
+import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { EXTENT_ANON } from '../frames/pageblock.ts';
 import * as L from '../layout.ts';
@@ -46,6 +47,7 @@ export function formatHuge(m: Machine, base: number, vma: number, hi: number, lo
   w[block + L.B_MAPPING] = w[vma + V_ANON_VMA];
   w[block + L.B_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
   w[block + L.B_MAPCOUNT] = 1;
+  markFolio(m, block);
   w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
   if (m.contentsAt !== 0) w.fill(0, m.contentsAt + base, m.contentsAt + base + m.entryCount);
 }

@@ -1,4 +1,5 @@
 import { buddyFree, removeFree } from '../frames/buddy.ts';
+import { isFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { freeHeadOrder } from '../frames/isolate.ts';
 import {
@@ -185,6 +186,11 @@ class ZoneCompaction {
       const order = freeHeadOrder(m, pfn);
       if (order >= 0) {
         pfn += 1 << order;
+        continue;
+      }
+      // To move a page as large as what is wanted gains nothing (skip_isolation_on_order).
+      if (isFolio(m, blockOf(m, pfn))) {
+        pfn = (pfn | (L.BLOCK_FRAMES - 1)) + 1;
         continue;
       }
       const use = frameUse(m, pfn);

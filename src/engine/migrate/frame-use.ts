@@ -5,6 +5,7 @@ import {
   FRAME_PINNED,
   frameRecord,
   TYPE_ANON,
+  TYPE_FOLIO,
   TYPE_INDEX,
   TYPE_KERNEL,
   TYPE_MASK,
@@ -52,6 +53,7 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     case TYPE_PCP:
       return 'pcp';
     case TYPE_ANON:
+    case TYPE_FOLIO:
       return 'anon';
     case TYPE_OBJECT:
       // A pinned page stays where it is.

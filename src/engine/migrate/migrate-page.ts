@@ -1,4 +1,5 @@
 import { assert } from '../../base/index.ts';
+import { splitFolioOf } from '../frames/folio.ts';
 import {
   F_INDEX,
   F_MAPCOUNT,
@@ -31,6 +32,7 @@ const walk = new RmapWalk();
 export function migratePage(m: Machine, from: number, to: number): void {
   const w = m.words;
   const old = ensureRecord(m, from);
+  splitFolioOf(m, from);
   const rec = frameRecord(m, to);
   remap(m, from, to, w[old + F_MAPCOUNT]);
   if ((w[old + F_STATE] & TYPE_MASK) === TYPE_OBJECT) {

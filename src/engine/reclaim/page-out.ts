@@ -1,3 +1,4 @@
+import { splitFolioOf } from '../frames/folio.ts';
 import {
   F_INDEX,
   F_MAPCOUNT,
@@ -47,6 +48,8 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
     return false;
   const isAnon = (w[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
   if (!isAnon) return pageOutObject(m, pfn, rec, busyTable);
+  // One page of it is to go (split_folio_to_list).
+  splitFolioOf(m, pfn);
   if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0) {
     if (!wasWrittenSince(m, pfn)) {
       unmapEverywhere(m, pfn, rec, 0, busyTable);

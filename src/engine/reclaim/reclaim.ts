@@ -1,5 +1,6 @@
 import { cgroupOf, cgroupUsage } from '../cgroup/cgroup.ts';
 import { freeFrameCount } from '../frames/alloc.ts';
+import { splitDeferred } from '../frames/folio.ts';
 import {
   blockOf,
   F_MAPPING,
@@ -81,7 +82,8 @@ export class Reclaimer {
    */
   readonly reclaim = (m: Machine, frames: number): number => {
     const want = Math.max(frames, framesToHighMark(m));
-    let freed = m.events.tablesShort === null ? 0 : shrinkTables(m, want);
+    let freed = splitDeferred(m, want);
+    if (m.events.tablesShort !== null && freed < want) freed += shrinkTables(m, want - freed);
     for (let round = 0; round < 3 && freed < frames; round++) {
       this.#turn = (this.#turn + SWAPPINESS) % 200;
       const first = this.#turn < SWAPPINESS ? LRU_SWAP_BACKED : LRU_FILE;

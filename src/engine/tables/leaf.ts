@@ -1,8 +1,8 @@
 import { arenaAlloc, arenaFree } from '../arena.ts';
 import { addMapping } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
-import { ENTRY_NONE } from './entry.ts';
-import { splitHuge, unmarkHuge } from './huge-entry.ts';
+import { ENTRY_ACCESSED, ENTRY_NONE } from './entry.ts';
+import { isHuge, splitHuge, unmarkHuge } from './huge-entry.ts';
 import {
   allocFew,
   countEmptyTables,
@@ -226,7 +226,15 @@ export function changeEntry(
       break;
     }
     case FORM_RUN:
-      if (entryFlags(m, table, index) === flags && entryWord(m, table, index) === word) break;
+      if (entryWord(m, table, index) === word) {
+        const now = runFlags(w[table + T_RULE]);
+        if (now === flags) break;
+        // One accessed bit for the whole of a huge page: to clear it is no reason to split it.
+        if (isHuge(m, table) && (now ^ flags) === ENTRY_ACCESSED) {
+          setRunFlags(m, table, flags);
+          break;
+        }
+      }
       makeDense(m, table);
       densePut(m, table, index, flags, word);
       break;

@@ -1,0 +1,124 @@
+import {
+  B_CHUNK,
+  B_MAPCOUNT,
+  B_NEXT,
+  B_PREV,
+  B_STATE,
+  BLOCK_FRAMES,
+  H_SPLIT_FIRST,
+  H_SPLIT_LAST,
+} from '../layout.ts';
+import type { Machine } from '../machine.ts';
+import {
+  blockOf,
+  F_MAPCOUNT,
+  F_STATE,
+  FRAME_WORDS,
+  TYPE_FOLIO,
+  TYPE_MASK,
+} from './frame-record.ts';
+import { freeToPcp } from './pcp.ts';
+
+/**
+ * 2 MiB that were taken as one page (a folio of order 9). Its mapping may be split into small ones
+ * and a part of those taken away: the frames of that part stay in use, though nothing maps them, until
+ * the page itself is split, which Linux puts off till memory is short (deferred_split_folio,
+ * mm/huge_memory.c). That is why memory given back by halves does not come free under huge pages, and
+ * why RSS does not show it.
+ *
+ * A folio is a pageblock with FOLIO_BIT in its state. While its frames have no records it is one
+ * extent; afterwards its B_MAPCOUNT is the number of its frames that are mapped, and those that are
+ * not are of TYPE_FOLIO. From the first of them on it waits in a queue, oldest first.
+ */
+const FOLIO_BIT = 1 << 17;
+
+export function isFolio(m: Machine, block: number): boolean {
+  return (m.words[block + B_STATE] & FOLIO_BIT) !== 0;
+}
+
+/** The extent that was just taken is one page. */
+export function markFolio(m: Machine, block: number): void {
+  m.words[block + B_STATE] |= FOLIO_BIT;
+}
+
+/** The block was freed as a whole. */
+export function unmarkFolio(m: Machine, block: number): void {
+  m.words[block + B_STATE] &= ~FOLIO_BIT;
+}
+
+/** The last mapping of one of a folio's frames went. The whole is free with the last of all. */
+export function unmapFolioFrame(m: Machine, rec: number, block: number): void {
+  const w = m.words;
+  w[rec + F_STATE] = TYPE_FOLIO;
+  w[rec + F_MAPCOUNT] = 0;
+  w[block + B_MAPCOUNT] -= 1;
+  if (w[block + B_MAPCOUNT] === BLOCK_FRAMES - 1) enqueue(m, block);
+  if (w[block + B_MAPCOUNT] === 0) splitFolio(m, block);
+}
+
+/** The page becomes 512 small ones, of which those that nothing maps are free; how many. */
+export function splitFolio(m: Machine, block: number): number {
+  const w = m.words;
+  unmarkFolio(m, block);
+  const chunk = w[block + B_CHUNK];
+  if (chunk === 0 || w[block + B_MAPCOUNT] === BLOCK_FRAMES) return 0;
+  dequeue(m, block);
+  const base = ((block - m.blocksAt) / 8) * BLOCK_FRAMES;
+  let freed = 0;
+  for (let i = 0; i < BLOCK_FRAMES; i++) {
+    const rec = chunk + i * FRAME_WORDS;
+    if ((w[rec + F_STATE] & TYPE_MASK) !== TYPE_FOLIO) continue;
+    freeToPcp(m, base + i, rec);
+    freed++;
+  }
+  return freed;
+}
+
+/** The same for the folio that a frame belongs to, if it does: what acts on single pages needs it. */
+export function splitFolioOf(m: Machine, pfn: number): void {
+  const block = blockOf(m, pfn);
+  if (isFolio(m, block)) splitFolio(m, block);
+}
+
+/**
+ * Splits folios whose split was put off until so many frames are free (deferred_split_scan). Linux
+ * asks for a part of the queue, growing with the need; here it is as much as is wanted.
+ */
+export function splitDeferred(m: Machine, want: number): number {
+  let freed = 0;
+  while (freed < want && m.words[H_SPLIT_FIRST] !== 0) {
+    m.deferredSplits += 1;
+    freed += splitFolio(m, m.words[H_SPLIT_FIRST]);
+  }
+  return freed;
+}
+
+/** Frames in use that nothing maps, of all folios that wait to be split. */
+export function unmappedFolioFrames(m: Machine): number {
+  const w = m.words;
+  let frames = 0;
+  for (let block = w[H_SPLIT_FIRST]; block !== 0; block = w[block + B_NEXT]) {
+    frames += BLOCK_FRAMES - w[block + B_MAPCOUNT];
+  }
+  return frames;
+}
+
+function enqueue(m: Machine, block: number): void {
+  const w = m.words;
+  const last = w[H_SPLIT_LAST];
+  w[block + B_NEXT] = 0;
+  w[block + B_PREV] = last;
+  if (last !== 0) w[last + B_NEXT] = block;
+  else w[H_SPLIT_FIRST] = block;
+  w[H_SPLIT_LAST] = block;
+}
+
+function dequeue(m: Machine, block: number): void {
+  const w = m.words;
+  const next = w[block + B_NEXT];
+  const prev = w[block + B_PREV];
+  if (prev !== 0) w[prev + B_NEXT] = next;
+  else w[H_SPLIT_FIRST] = next;
+  if (next !== 0) w[next + B_PREV] = prev;
+  else w[H_SPLIT_LAST] = prev;
+}

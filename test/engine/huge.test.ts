@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  MADV_COLLAPSE,
+  MADV_DONTNEED,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_PAGEOUT,
+  Random,
+} from '../../src/base/index.ts';
+import {
+  freeFrameCount,
+  type HugePageSettings,
+  LINUX_6_1,
+  type Process,
+  System,
+  validateMachine,
+} from '../../src/engine/index.ts';
+
+/** Huge pages by hand-computed cases; against the running kernel: test/kernel/engine.test.ts. */
+
+const PAGE = 4096;
+const HUGE = 512 * PAGE;
+const AT = 0x10000000000;
+/** MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE. */
+const ANON = 0x4032;
+
+interface Start {
+  readonly system: System;
+  readonly process: Process;
+}
+
+function start(huge: Partial<HugePageSettings>, memoryMiB = 64, options: object = {}): Start {
+  const system = new System({
+    huge,
+    nodeBytes: [memoryMiB * 2 ** 20],
+    swapBytes: 64 * 2 ** 20,
+    bufferMiB: 64,
+    ...options,
+  });
+  return { system, process: system.spawn(1) };
+}
+
+function map(process: Process, bytes: number, at = AT): void {
+  assert.equal(process.mmap(at, bytes, 3, ANON), at);
+}
+
+function hugeKiB(process: Process): number | undefined {
+  return process.counters().anonHugeKiB;
+}
+
+test('always: a write gives 2 MiB in one fault', () => {
+  const { system, process } = start({ enabled: 'always' });
+  map(process, 2 * HUGE);
+  assert.equal(process.touch(AT + 7 * PAGE, true, 1), 1);
+  assert.equal(process.touch(AT, true, 512), 0);
+  const { rssAnonKiB, anonHugeKiB, hugeFaults, faults } = process.counters();
+  assert.deepEqual(
+    { rssAnonKiB, anonHugeKiB, hugeFaults, faults },
+    {
+      rssAnonKiB: 2048,
+      anonHugeKiB: 2048,
+      hugeFaults: 1,
+      faults: 1,
+    },
+  );
+  validateMachine(system.machine);
+});
+
+test('disabled: small pages, and MADV_COLLAPSE is refused; never: it works', () => {
+  for (const [enabled, answer] of [
+    ['disabled', -22],
+    ['never', 0],
+  ] as const) {
+    const { system, process } = start({ enabled });
+    map(process, HUGE);
+    process.touch(AT, true, 1);
+    assert.equal(process.counters().rssAnonKiB, 4);
+    assert.equal(process.madvise(AT, HUGE, MADV_COLLAPSE), answer);
+    assert.equal(process.counters().rssAnonKiB, answer === 0 ? 2048 : 4);
+    validateMachine(system.machine);
+  }
+});
+
+test('what is given back of a huge page stays in use until memory is short', () => {
+  const { system, process } = start({ enabled: 'always' });
+  const { machine } = system;
+  map(process, HUGE);
+  process.touch(AT, true, 1);
+  const before = freeFrameCount(machine);
+  process.madvise(AT, 256 * PAGE, MADV_DONTNEED);
+  assert.equal(process.counters().rssAnonKiB, 1024);
+  assert.equal(hugeKiB(process), 0);
+  assert.equal(freeFrameCount(machine), before);
+  validateMachine(machine);
+  // The rest, and all of it is free: 512 frames of memory and the table.
+  process.madvise(AT + 256 * PAGE, 256 * PAGE, MADV_DONTNEED);
+  assert.equal(freeFrameCount(machine), before + 512);
+  validateMachine(machine);
+});
+
+test('memory that is short splits them first', () => {
+  const { system, process } = start({ enabled: 'always' }, 64, { swapBytes: 0 });
+  const { machine } = system;
+  map(process, 64 * HUGE);
+  // Of 24 huge pages all but one page each is given back: 48 MiB of 64 hold 96 KiB.
+  for (let i = 0; i < 24; i++) {
+    process.touch(AT + i * HUGE, true, 1);
+    process.madvise(AT + i * HUGE + PAGE, HUGE - PAGE, MADV_DONTNEED);
+  }
+  assert.equal(process.counters().rssAnonKiB, 24 * 4);
+  process.madvise(AT + 24 * HUGE, 40 * HUGE, MADV_NOHUGEPAGE);
+  process.touch(AT + 24 * HUGE, true, 40 * 256);
+  assert.equal(process.counters().rssAnonKiB, (24 + 40 * 256) * 4);
+  assert.ok(machine.deferredSplits > 0);
+  validateMachine(machine);
+});
+
+test('a first write to the huge zero page: 2 MiB, or one page on kernels before 6.13', () => {
+  for (const [rules, rssAnonKiB] of [
+    [undefined, 2048],
+    [LINUX_6_1, 4],
+  ] as const) {
+    const { system, process } = start(
+      { enabled: 'always' },
+      64,
+      rules === undefined ? {} : { rules },
+    );
+    map(process, HUGE);
+    process.touch(AT, false, 1);
+    assert.equal(process.counters().presentPages, 512);
+    assert.equal(process.counters().rssAnonKiB, 0);
+    process.touch(AT + PAGE, true, 1);
+    assert.equal(process.counters().rssAnonKiB, rssAnonKiB);
+    assert.equal(process.counters().presentPages, 512);
+    validateMachine(system.machine);
+  }
+});
+
+test('no 2 MiB in one piece: the fault falls back to a small page, or compacts', () => {
+  for (const [defrag, isHuge] of [
+    ['never', false],
+    ['always', true],
+  ] as const) {
+    const { system, process } = start({ enabled: 'always', defrag }, 64);
+    const { machine } = system;
+    // Every second page of all memory but some stays: no block of 2 MiB is free, half of memory is.
+    map(process, 30 * HUGE);
+    process.madvise(AT, 30 * HUGE, MADV_NOHUGEPAGE);
+    process.touch(AT, true, 30 * 512);
+    for (let i = 0; i < 30 * 512; i += 2) process.madvise(AT + i * PAGE, PAGE, MADV_DONTNEED);
+    map(process, HUGE, AT + 64 * HUGE);
+    process.touch(AT + 64 * HUGE, true, 1);
+    assert.equal(hugeKiB(process), isHuge ? 2048 : 0, defrag);
+    assert.equal(machine.compactionsInFault > 0, isHuge);
+    assert.equal(machine.hugeFallbacks, isHuge ? 0 : 1);
+    validateMachine(machine);
+  }
+});
+
+test('random operations with huge pages on little memory: every count stays true', (t) => {
+  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const random = new Random(seed);
+  for (let round = 0; round < 12; round++) {
+    const enabled = random.pick(['always', 'madvise'] as const);
+    const { system, process: first } = start(
+      { enabled, defrag: random.pick(['always', 'never'] as const) },
+      32,
+    );
+    const live = [first];
+    for (let i = 0; i < 400; i++) {
+      const one = random.pick(live);
+      const at = AT + random.below(8 * 512) * PAGE;
+      const len = (random.chance(0.4) ? 512 : 1 + random.below(700)) * PAGE;
+      const slot = AT + random.below(8) * HUGE;
+      const [addr, bytes] = random.chance(0.5) ? [at, len] : [slot, HUGE];
+      const roll = random.below(100);
+      if (roll < 18) one.mmap(addr, bytes, 3, ANON);
+      else if (roll < 50) one.touch(addr, random.chance(0.8), 1 + random.below(600));
+      else if (roll < 62) one.madvise(addr, bytes, MADV_DONTNEED);
+      else if (roll < 70) one.madvise(addr, bytes, MADV_HUGEPAGE);
+      else if (roll < 78) one.madvise(addr, bytes, MADV_COLLAPSE);
+      else if (roll < 83) one.madvise(addr, bytes, MADV_PAGEOUT);
+      else if (roll < 86) one.munmap(addr, bytes);
+      else if (roll < 90) one.mprotect(addr, bytes, random.pick([1, 3]));
+      else if (roll < 94) one.mremap(addr, bytes, bytes, 3, AT + random.below(8 * 512) * PAGE);
+      else if (roll < 97 && live.length < 3) {
+        const child = system.fork(one, 100 + round * 1000 + i);
+        if (child !== undefined) live.push(child);
+      } else if (live.length > 1) {
+        const [gone] = live.splice(1 + random.below(live.length - 1), 1);
+        system.exit(gone as Process);
+      }
+      if (system.process(1) === undefined) break;
+      for (let k = live.length - 1; k >= 0; k--) {
+        if (system.process((live[k] as Process).pid) === undefined) live.splice(k, 1);
+      }
+      if (live.length === 0) break;
+      if (i % 20 === 0) validateMachine(system.machine);
+    }
+    validateMachine(system.machine);
+    for (const one of [...system.processes()]) system.exit(one);
+    validateMachine(system.machine);
+  }
+});
