@@ -8,6 +8,7 @@ import { benchMultiFault } from './multi-fault.ts';
 import { benchReplay } from './replay.ts';
 import type { Row } from './row.ts';
 import { benchTableReclaim } from './table-reclaim.ts';
+import { benchTlb } from './tlb.ts';
 import { benchZap } from './zap.ts';
 
 export { type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
+  { name: 'tlb', run: benchTlb, whyNoPeer: () => null },
 ];
 
 export const BENCHMARK_NAMES: readonly string[] = BENCHMARKS.map(({ name }) => name);

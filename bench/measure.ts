@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly tables: number;
   /** Areas of `fault/areas`. */
   readonly areas: number;
+  /** Accesses that `tlb` translates in a pass, about. */
+  readonly tlbAccesses: number;
   /** Faults of the engine before anything is measured: V8's last tier comes after about a million. */
   readonly warmUpFaults: number;
 }
@@ -25,6 +27,7 @@ export const DEFAULT_OPTIONS: BenchOptions = {
   forkPages: 262144,
   tables: 100_000,
   areas: 1000,
+  tlbAccesses: 4_000_000,
   warmUpFaults: 2_000_000,
 };
 

@@ -23,27 +23,46 @@ export const ACCESS_MAX_BYTES = 65536;
 /** Entries of a batch: small enough for the host's second-level cache. */
 export const BATCH_ENTRIES = 16384;
 
+/** As many as 16 bits hold. */
+const REPEATS_MAX = 65535;
+
+/**
+ * Which accesses may be counted with an entry before: none; those that follow it at once on its
+ * granule; those on the granule of the last access of their kind, data or fetch, where the kinds
+ * share nothing that could tell.
+ */
+export type Merging = 'none' | 'adjacent' | 'kinds';
+
 export class AddressBatch {
   /** `count` entries are valid. */
   readonly entries: Float64Array = new Float64Array(BATCH_ENTRIES);
   count = 0;
+  /** How many further accesses to the same granule are counted with each entry. */
+  readonly repeats: Uint16Array = new Uint16Array(BATCH_ENTRIES);
   /** Since the beginning, over all batches. */
   accesses = 0;
   /** Instructions executed, where the source knows them; else 0. */
   instructions = 0;
   readonly granuleBytes: number;
+  readonly #merging: Merging;
+  /** The last entry, of data and of fetches, and where it stands; -1 where none may be repeated. */
+  #data = -1;
+  #dataAt = 0;
+  #fetch = -1;
+  #fetchAt = 0;
   readonly #highFactor: number;
   readonly #shift: number;
   readonly #offsetMask: number;
 
   /** Throws InputError for a granule that is no power of two from 64 bytes to 1 GiB. */
-  constructor(granuleBytes: number) {
+  constructor(granuleBytes: number, merging: Merging = 'none') {
     const isPower = Number.isSafeInteger(granuleBytes) && Number.isInteger(Math.log2(granuleBytes));
     if (!isPower || granuleBytes < GRANULE_MIN_BYTES || granuleBytes > GRANULE_MAX_BYTES) {
       const range = `from ${GRANULE_MIN_BYTES} to ${GRANULE_MAX_BYTES}`;
       throw new InputError(`page size ${granuleBytes}: want a power of two ${range}, in bytes`);
     }
     this.granuleBytes = granuleBytes;
+    this.#merging = merging;
     this.#highFactor = 2 ** 32 / granuleBytes;
     this.#shift = Math.log2(granuleBytes);
     this.#offsetMask = granuleBytes - 1;
@@ -56,6 +75,8 @@ export class AddressBatch {
 
   clear(): void {
     this.count = 0;
+    this.#data = -1;
+    this.#fetch = -1;
   }
 
   /** Most entries that one access can make. */
@@ -69,19 +90,50 @@ export class AddressBatch {
    */
   add(high: number, low: number, bytes: number, kind: number): void {
     const granule = (high & HIGH_MASK) * this.#highFactor + (low >>> this.#shift) + kind;
-    this.entries[this.count++] = granule;
-    this.accesses += 1;
+    this.addGranule(granule);
     const past = (low & this.#offsetMask) + bytes - 1;
     if (past > this.#offsetMask) this.#addRest(granule, past >>> this.#shift);
   }
 
   /** One access that stays within its granule. */
   addGranule(granule: number): void {
-    this.entries[this.count++] = granule;
     this.accesses += 1;
+    if (granule === this.#data && this.repeats[this.#dataAt]! < REPEATS_MAX) {
+      this.repeats[this.#dataAt]! += 1;
+      return;
+    }
+    if (granule === this.#fetch && this.repeats[this.#fetchAt]! < REPEATS_MAX) {
+      this.repeats[this.#fetchAt]! += 1;
+      return;
+    }
+    const { count } = this;
+    this.entries[count] = granule;
+    this.repeats[count] = 0;
+    this.count = count + 1;
+    if (this.#merging !== 'none') this.#remember(granule, count);
+  }
+
+  #remember(granule: number, at: number): void {
+    const isFetch = granule >= FETCH;
+    const isAdjacent = this.#merging === 'adjacent';
+    if (isFetch) {
+      this.#fetch = granule;
+      this.#fetchAt = at;
+      if (isAdjacent) this.#data = -1;
+    } else {
+      this.#data = granule;
+      this.#dataAt = at;
+      if (isAdjacent) this.#fetch = -1;
+    }
   }
 
   #addRest(granule: number, more: number): void {
-    for (let i = 1; i <= more; i++) this.entries[this.count++] = -1 - (granule + i);
+    for (let i = 1; i <= more; i++) {
+      this.entries[this.count] = -1 - (granule + i);
+      this.repeats[this.count] = 0;
+      this.count += 1;
+    }
+    this.#data = -1;
+    this.#fetch = -1;
   }
 }

@@ -12,6 +12,7 @@ const TINY = {
   forkPages: 2048,
   tables: 200,
   areas: 10,
+  tlbAccesses: 2000,
   warmUpFaults: 1,
 };
 
@@ -20,6 +21,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   zap: ['whole', '2MiB', '4KiB'],
   fork: ['exit'],
   'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
+  tlb: ['uniform', 'lackey', 'cachegrind'],
   'multi-fault': ['1', '8', '16'].flatMap((threads) => [
     threads,
     `${threads}-pte-ref`,

@@ -42,28 +42,43 @@ export class LoadWindow {
   }
 
   /**
-   * Loads a line of the tables of `level` (1 to 15): 0 L1D, 1 L2, 2 L3, 3 DRAM. The line's number
-   * is below 2^45, in two parts (page-number.ts).
+   * Loads lines one after the other and counts in `served` which cache had each: 0 L1D, 1 L2, 2 L3,
+   * 3 DRAM. A line is a number below 2^45 in two parts (page-number.ts) of the tables of a level (1
+   * to 15).
    */
-  load(low: number, high: number, level: number): number {
-    const bits = this.#placeBits;
-    const place = low & ((1 << bits) - 1);
-    const at = ((place + level * LEVEL_STEP) & ((1 << bits) - 1)) * 2;
-    const rest = (((low >>> bits) | (high << (32 - bits))) << LEVEL_BITS) | level;
+  loadAll(
+    lows: Int32Array,
+    highs: Int32Array,
+    levels: Uint8Array,
+    count: number,
+    served: Float64Array,
+  ): void {
+    if (this.#clock > CLOCK_END) this.#restart();
     const places = this.#places;
-    this.#clock += 1;
-    if (this.#clock === CLOCK_END) this.#restart();
-    const clock = this.#clock;
-    const age = clock - places[at + 1]!;
-    const isKnown = places[at] === rest;
-    places[at] = rest;
-    places[at + 1] = clock;
-    if (!isKnown) return 3;
-    return age <= this.#l1Lines ? 0 : age <= this.#l2Lines ? 1 : age <= this.#l3Lines ? 2 : 3;
+    const bits = this.#placeBits;
+    const mask = (1 << bits) - 1;
+    const l1Lines = this.#l1Lines;
+    const l2Lines = this.#l2Lines;
+    const l3Lines = this.#l3Lines;
+    let clock = this.#clock;
+    for (let i = 0; i < count; i++) {
+      const low = lows[i]!;
+      const level = levels[i]!;
+      const at = ((low + level * LEVEL_STEP) & mask) * 2;
+      const rest = (((low >>> bits) | (highs[i]! << (32 - bits))) << LEVEL_BITS) | level;
+      clock += 1;
+      const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
+      places[at] = rest;
+      places[at + 1] = clock;
+      // The sign bit of a difference: which cache it is, is as good as random to a branch.
+      const tier = ((l1Lines - age) >>> 31) + ((l2Lines - age) >>> 31) + ((l3Lines - age) >>> 31);
+      served[tier]! += 1;
+    }
+    this.#clock = clock;
   }
 
   #restart(): void {
     this.#places.fill(0);
-    this.#clock = 1;
+    this.#clock = 0;
   }
 }

@@ -1,4 +1,4 @@
-import { type AddressBatch, FETCH } from '../../base/index.ts';
+import { type AddressBatch, FETCH, type Merging } from '../../base/index.ts';
 import { EVICTED, HIT, LruSets } from './lru-sets.ts';
 import { joined, shiftedHigh, shiftedLow } from './page-number.ts';
 import { type PageSizes, SIZE_CLASSES } from './page-sizes.ts';
@@ -59,6 +59,14 @@ export class Translator {
   /** Class of the recent page of each kind, as an index into #repeats. */
   readonly #recentRoutes: Int32Array = Int32Array.of(0, SIZE_CLASSES);
   readonly #isShared: boolean;
+  /** All structures serve data and fetches alike: kinds need not be told apart. */
+  readonly #isUnified: boolean;
+  /** One page size, and level 1 has structures for it: #takeUniform. */
+  readonly #isUniform: boolean;
+  /** Most recent page, as an entry, of each set of level 1: of data and of fetches. */
+  readonly #mru: readonly Float64Array[];
+  /** Whether the lookups under way differ in kind or size class. */
+  #isMixed = false;
   /** Lookups on their way from level to level: page, page and size class, kind and size class. */
   readonly #lows: Int32Array = new Int32Array(CHUNK);
   readonly #highs: Int32Array = new Int32Array(CHUNK);
@@ -74,12 +82,36 @@ export class Translator {
     this.#route = new Int32Array(this.#levels * KINDS * SIZE_CLASSES).fill(NONE);
     this.#fillRoutes();
     this.#isShared = this.#sharesFirst();
+    this.#isUnified = structures.every(({ serves }) => serves === 'all');
+    const firsts = [this.#firstOf(0), this.#firstOf(SIZE_CLASSES)];
+    const isServed = !firsts.includes(NONE) && (this.#isUnified || !this.#isShared);
+    this.#isUniform = sizes.bytes.length === 1 && isServed;
+    this.#mru = firsts.map((structure) => {
+      const sets = structures[structure]?.sets ?? 1;
+      // One place, for the last page of all, where the set is no bits of the page.
+      return new Float64Array((sets & (sets - 1)) === 0 ? sets : 1).fill(NONE);
+    });
   }
 
-  /** Translates the accesses of a batch. */
+  /**
+   * Which accesses batches may merge. Further ones to the most recent page are hits in level 1 and
+   * change nothing, if there is a level 1 for every page size and kind.
+   */
+  get merging(): Merging {
+    const isServed = [0, SIZE_CLASSES].every((kind) =>
+      this.sizes.bytes.every((_, sizeClass) => this.#firstOf(kind + sizeClass) !== NONE),
+    );
+    if (!isServed) return 'none';
+    return this.#isShared ? 'adjacent' : 'kinds';
+  }
+
+  /** Translates the accesses of a batch, which merges no more than `merging` says. */
   run(batch: AddressBatch): void {
     for (let at = 0; at < batch.count; at += CHUNK) {
-      let count = this.#takePages(batch.entries, at, Math.min(batch.count, at + CHUNK));
+      const end = Math.min(batch.count, at + CHUNK);
+      let count = this.#isUniform
+        ? this.#takeUniform(batch, at, end)
+        : this.#takePages(batch, at, end);
       for (let level = 0; level < this.#levels && count > 0; level++) {
         count = this.#lookUp(level, count);
       }
@@ -87,8 +119,61 @@ export class Translator {
     }
   }
 
+  /**
+   * Takes the pages of entries where all have the granule's size; returns how many. What is the most
+   * recent of its set in level 1 is not looked up: that set's last page is known (#mru).
+   */
+  #takeUniform({ entries, repeats }: AddressBatch, from: number, to: number): number {
+    const lows = this.#lows;
+    const highs = this.#highs;
+    const routes = this.#routes;
+    const [dataMru, fetchMru] = this.#mru as [Float64Array, Float64Array];
+    const dataMask = dataMru.length - 1;
+    const fetchMask = fetchMru.length - 1;
+    const isUnified = this.#isUnified;
+    let dataHits = 0;
+    let fetchHits = 0;
+    let fetches = 0;
+    let count = 0;
+    for (let i = from; i < to; i++) {
+      let entry = entries[i]!;
+      const more = repeats[i]!;
+      if (entry < 0) {
+        // Another granule is another page here.
+        entry = -1 - entry;
+        this.crossings += 1;
+      }
+      if (isUnified && entry >= FETCH) entry -= FETCH;
+      if (dataMru[entry & dataMask] === entry) {
+        dataHits += 1 + more;
+        continue;
+      }
+      if (entry < FETCH) {
+        dataHits += more;
+        dataMru[entry & dataMask] = entry;
+        routes[count] = 0;
+      } else if (fetchMru[entry & fetchMask] === entry) {
+        fetchHits += 1 + more;
+        continue;
+      } else {
+        fetchHits += more;
+        fetchMru[entry & fetchMask] = entry;
+        routes[count] = SIZE_CLASSES;
+        fetches += 1;
+      }
+      lows[count] = entry | 0;
+      highs[count] = ((entry * 2 ** -32) | 0) & (FETCH_HIGH - 1);
+      count += 1;
+    }
+    this.#repeats[0]! += dataHits;
+    this.#repeats[SIZE_CLASSES]! += fetchHits;
+    this.#isMixed = fetches > 0 && fetches < count;
+    return count;
+  }
+
   /** Takes the pages of entries that are not on a recent page; returns how many. */
-  #takePages(entries: Float64Array, from: number, to: number): number {
+  #takePages(batch: AddressBatch, from: number, to: number): number {
+    const { entries } = batch;
     const recent = this.#recent;
     const repeats = this.#repeats;
     let dataFirst = recent[0]!;
@@ -98,12 +183,14 @@ export class Translator {
     let dataHits = 0;
     let fetchHits = 0;
     let count = 0;
+    this.#isMixed = true;
     for (let i = from; i < to; i++) {
       const entry = entries[i]!;
+      const more = batch.repeats[i]!;
       if (entry >= dataFirst && entry < dataEnd) {
-        dataHits += 1;
+        dataHits += 1 + more;
       } else if (entry >= fetchFirst && entry < fetchEnd) {
-        fetchHits += 1;
+        fetchHits += 1 + more;
       } else {
         repeats[this.#recentRoutes[0]!]! += dataHits;
         repeats[this.#recentRoutes[1]!]! += fetchHits;
@@ -113,6 +200,7 @@ export class Translator {
         const low = value | 0;
         const high = (value * 2 ** -32) | 0;
         count += this.#takePage(low, high, entry < 0, count);
+        if (more > 0) repeats[this.#recentRoutes[high >= FETCH_HIGH ? 1 : 0]!]! += more;
         dataFirst = recent[0]!;
         dataEnd = recent[1]!;
         fetchFirst = recent[2]!;
@@ -167,11 +255,9 @@ export class Translator {
 
   /** Looks the first `count` pages up in a level; returns how many missed, and leaves those. */
   #lookUp(level: number, count: number): number {
+    if (this.#isMixed) return this.#lookUpMixed(level, count);
     const routes = this.#routes;
     const first = routes[0]!;
-    let i = 1;
-    while (i < count && routes[i] === first) i++;
-    if (i < count) return this.#lookUpMixed(level, count);
     const structure = this.#route[level * KINDS * SIZE_CLASSES + first]!;
     if (structure === NONE) return count;
     const sets = this.#sets[structure]!;
@@ -253,6 +339,7 @@ export class Translator {
   #forget(): void {
     this.#last.fill(NONE);
     this.#recent.fill(NONE);
+    for (const pages of this.#mru) pages.fill(NONE);
   }
 
   #fillRoutes(): void {

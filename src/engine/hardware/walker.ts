@@ -134,7 +134,11 @@ export class Walker {
   readonly #tagLows: Int32Array = new Int32Array(WALKS_MAX);
   readonly #tagHighs: Int32Array = new Int32Array(WALKS_MAX);
   readonly #walksOf: Uint16Array = new Uint16Array(WALKS_MAX);
-  #loads = 0;
+  /** Lines that are loaded, with their levels. */
+  readonly #lineLows: Int32Array = new Int32Array(WALKS_MAX * MAX_LEVEL);
+  readonly #lineHighs: Int32Array = new Int32Array(WALKS_MAX * MAX_LEVEL);
+  readonly #lineLevels: Uint8Array = new Uint8Array(WALKS_MAX * MAX_LEVEL);
+  #lines = 0;
 
   constructor(options: WalkerOptions) {
     const { levels, caches, nested, lines, pageBytes } = options;
@@ -154,25 +158,36 @@ export class Walker {
    * class above bit 60. All probe the caches of one level, then of the next; the loads come last.
    */
   walkAll(lows: Int32Array, highs: Int32Array, count: number): void {
-    for (let i = 0; i < count; i++) this.#take(lows[i]!, highs[i]!, i);
+    this.#takeAll(lows, highs, count);
     for (let level = 2; level <= this.guest.levels; level++) this.#probeAll(level, count);
-    for (let i = 0; i < count; i++) this.#walk(i);
+    if (this.host !== null) for (let i = 0; i < count; i++) this.#walkNested(this.host, i);
+    else this.#walkNative(count);
   }
 
-  /** Puts a page among the walks, as a number of 4 KiB pages. */
-  #take(low: number, tagHigh: number, at: number): void {
-    const sizeClass = tagHigh >>> CLASS_SHIFT;
-    const high = tagHigh & INDEX_HIGH_MASK;
-    const shift = this.#pageShifts[sizeClass]!;
-    if (shift < 0) {
-      this.#lows[at] = shiftedLow(low, high, -shift);
-      this.#highs[at] = shiftedHigh(high, -shift);
-    } else {
-      this.#lows[at] = low << shift;
-      this.#highs[at] = shift === 0 ? high : (high << shift) | (low >>> (32 - shift));
+  /** Puts pages among the walks, as numbers of 4 KiB pages. */
+  #takeAll(lows: Int32Array, highs: Int32Array, count: number): void {
+    const pageLows = this.#lows;
+    const pageHighs = this.#highs;
+    const classes = this.#classes;
+    const shifts = this.#pageShifts;
+    for (let i = 0; i < count; i++) {
+      const low = lows[i]!;
+      const sizeClass = highs[i]! >>> CLASS_SHIFT;
+      const high = highs[i]! & INDEX_HIGH_MASK;
+      const shift = shifts[sizeClass]!;
+      classes[i] = sizeClass;
+      if (shift === 0) {
+        pageLows[i] = low;
+        pageHighs[i] = high;
+      } else if (shift > 0) {
+        pageLows[i] = low << shift;
+        pageHighs[i] = (high << shift) | (low >>> (32 - shift));
+      } else {
+        pageLows[i] = shiftedLow(low, high, -shift);
+        pageHighs[i] = shiftedHigh(high, -shift);
+      }
     }
-    this.#classes[at] = sizeClass;
-    this.#found[at] = PROBED_NONE;
+    this.#found.fill(PROBED_NONE, 0, count);
   }
 
   /** Looks all walks up that have no entry yet and whose leaf is below this level. */
@@ -180,41 +195,81 @@ export class Walker {
     const cache = this.guest.caches[level]!;
     if (cache === null) return;
     const found = this.#found;
+    const leaves = this.#leaves;
+    const classes = this.#classes;
+    const pageLows = this.#lows;
+    const pageHighs = this.#highs;
+    const tagLows = this.#tagLows;
+    const tagHighs = this.#tagHighs;
+    const walksOf = this.#walksOf;
     const bits = LEVEL_BITS * (level - 1);
     let lookups = 0;
     for (let i = 0; i < count; i++) {
-      if (found[i] !== PROBED_NONE || this.#leaves[this.#classes[i]!]! >= level) continue;
-      const high = this.#highs[i]!;
-      this.#tagLows[lookups] = shiftedLow(this.#lows[i]!, high, bits);
-      this.#tagHighs[lookups] = shiftedHigh(high, bits);
-      this.#walksOf[lookups] = i;
+      if (found[i] !== PROBED_NONE || leaves[classes[i]!]! >= level) continue;
+      const high = pageHighs[i]!;
+      tagLows[lookups] = shiftedLow(pageLows[i]!, high, bits);
+      tagHighs[lookups] = shiftedHigh(high, bits);
+      walksOf[lookups] = i;
       found[i] = level;
       lookups += 1;
     }
     // The entry is put in at once: the walk that follows reads it.
-    const missed = cache.filter(this.#tagLows, this.#tagHighs, this.#walksOf, lookups);
-    for (let i = 0; i < missed; i++) found[this.#walksOf[i]!] = PROBED_NONE;
+    const missed = cache.filter(tagLows, tagHighs, walksOf, lookups);
+    for (let i = 0; i < missed; i++) found[walksOf[i]!] = PROBED_NONE;
     this.guest.lookups[level]! += lookups;
     this.guest.hits[level]! += lookups - missed;
   }
 
-  /** The loads of a walk, from below the entry that was found. */
-  #walk(at: number): void {
+  /** The loads of all walks, from below the entry that was found. */
+  #walkNative(count: number): void {
+    const { walks, loads } = this;
+    const found = this.#found;
+    const classes = this.#classes;
+    const leaves = this.#leaves;
+    const pageLows = this.#lows;
+    const pageHighs = this.#highs;
+    const lineLows = this.#lineLows;
+    const lineHighs = this.#lineHighs;
+    const lineLevels = this.#lineLevels;
+    const { levels } = this.guest;
+    let lines = 0;
+    for (let i = 0; i < count; i++) {
+      const low = pageLows[i]!;
+      const high = pageHighs[i]!;
+      const sizeClass = classes[i]!;
+      const leaf = leaves[sizeClass]!;
+      const top = found[i]! === PROBED_NONE ? levels : found[i]! - 1;
+      walks[sizeClass]! += 1;
+      loads[sizeClass]! += top - leaf + 1;
+      for (let level = top; level >= leaf; level--) {
+        const bits = LEVEL_BITS * (level - 1) + LINE_BITS;
+        lineLows[lines] = shiftedLow(low, high, bits);
+        lineHighs[lines] = shiftedHigh(high, bits);
+        lineLevels[lines] = level;
+        lines += 1;
+      }
+    }
+    this.#window.loadAll(lineLows, lineHighs, lineLevels, lines, this.served);
+  }
+
+  /** The same for one walk where each load's address is translated by the host's tables. */
+  #walkNested(host: WalkSide, at: number): void {
     const low = this.#lows[at]!;
     const high = this.#highs[at]!;
     const sizeClass = this.#classes[at]!;
     const leaf = this.#leaves[sizeClass]!;
     const hit = this.#found[at]!;
-    const { host } = this;
-    this.#loads = 0;
+    this.#lines = 0;
     const top = hit === PROBED_NONE ? this.guest.levels : hit - 1;
     for (let level = top; level >= leaf; level--) {
-      if (host !== null) this.#walkToTable(host, low, high, level);
+      this.#walkToTable(host, low, high, level);
       this.#load(low, high, level, 0);
     }
-    if (host !== null) this.#walkHost(host, low, high);
+    this.#walkHost(host, low, high);
     this.walks[sizeClass]! += 1;
-    this.loads[sizeClass]! += this.#loads;
+    this.loads[sizeClass]! += this.#lines;
+    const lines = this.#lines;
+    this.#window.loadAll(this.#lineLows, this.#lineHighs, this.#lineLevels, lines, this.served);
   }
 
   /** Translates the guest-physical address of the guest's table that has the entry of `level`. */
@@ -243,10 +298,11 @@ export class Walker {
 
   /** Loads the entry of `level` for a page; `side` keeps lines of guest and host apart. */
   #load(low: number, high: number, level: number, side: number): void {
-    this.#loads += 1;
     const bits = LEVEL_BITS * (level - 1) + LINE_BITS;
-    const line = shiftedLow(low, high, bits);
-    this.served[this.#window.load(line, shiftedHigh(high, bits), level + side)]! += 1;
+    this.#lineLows[this.#lines] = shiftedLow(low, high, bits);
+    this.#lineHighs[this.#lines] = shiftedHigh(high, bits);
+    this.#lineLevels[this.#lines] = level + side;
+    this.#lines += 1;
   }
 
   /** What each walk cache did. */

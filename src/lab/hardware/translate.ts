@@ -82,7 +82,7 @@ export function translate(
   { name, format, nowMs, onProgress }: TranslateOptions,
 ): TlbDocument {
   const { translator, preset } = hardware;
-  const batch = new AddressBatch(hardware.granuleBytes);
+  const batch = new AddressBatch(hardware.granuleBytes, translator.merging);
   let translateMs = 0;
   while (source.fill(batch)) {
     const startMs = nowMs();
