@@ -13,6 +13,7 @@ export {
 } from './fault/fault.ts';
 export { touchRange } from './fault/touch.ts';
 export { freeFrameCount } from './frames/alloc.ts';
+export { unmappedFolioFrames } from './frames/folio.ts';
 export {
   compactionSuitabilityOf,
   externalFragmentation,
@@ -44,10 +45,13 @@ export {
   offlineMemory,
 } from './hotplug/offline.ts';
 export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
+export { Khugepaged, type KhugepagedCounters } from './huge/khugepaged.ts';
 export {
   HUGE_DEFRAG,
+  HUGE_PAGE_DEFAULTS,
   type HugeDefrag,
   type HugePageSettings,
+  type KhugepagedSettings,
 } from './huge/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';

@@ -1,6 +1,8 @@
 import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import {
   HUGE_DEFRAG,
+  HUGE_PAGE_DEFAULTS,
+  type KhugepagedSettings,
   MAX_CPUS,
   type MachineOptions,
   TOY_GEOMETRY,
@@ -94,6 +96,15 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
     case 'thpZeroPage':
       machine.huge = { ...machine.huge, usesZeroPage: oneOf(key, value, ['0', '1']) === '1' };
       return true;
+    case 'khugepagedPages':
+      setKhugepaged(machine, { pagesToScan: wholeNumber(key, value, 1) });
+      return true;
+    case 'khugepagedSleepMs':
+      setKhugepaged(machine, { scanSleepMs: wholeNumber(key, value, 1) });
+      return true;
+    case 'maxPtesNone':
+      setKhugepaged(machine, { maxPtesNone: wholeNumber(key, value, 0) });
+      return true;
     case 'geometry': {
       const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
       const geometry = geometries[value as keyof typeof geometries];
@@ -106,6 +117,11 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
     default:
       return false;
   }
+}
+
+function setKhugepaged(machine: MachineOptions, change: Partial<KhugepagedSettings>): void {
+  const khugepaged = { ...HUGE_PAGE_DEFAULTS.khugepaged, ...machine.huge?.khugepaged, ...change };
+  machine.huge = { ...machine.huge, khugepaged };
 }
 
 function oneOf<T extends string>(key: string, value: string, words: readonly T[]): T {

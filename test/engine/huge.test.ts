@@ -10,7 +10,9 @@ import {
 } from '../../src/base/index.ts';
 import {
   freeFrameCount,
+  HUGE_PAGE_DEFAULTS,
   type HugePageSettings,
+  Khugepaged,
   LINUX_6_1,
   type Process,
   System,
@@ -158,6 +160,62 @@ test('no 2 MiB in one piece: the fault falls back to a small page, or compacts',
   }
 });
 
+/** 32 slots of madvised memory with one page each. */
+function sparse(settings: Partial<HugePageSettings> = {}): Start & { khugepaged: Khugepaged } {
+  const { system, process } = start({ enabled: 'madvise', ...settings }, 128);
+  map(process, 32 * HUGE);
+  process.touch(AT, true, 32, HUGE);
+  process.madvise(AT, 32 * HUGE, MADV_HUGEPAGE);
+  return { system, process, khugepaged: new Khugepaged(system.machine) };
+}
+
+const SECOND = 1e9;
+
+test('khugepaged at its defaults: 8 huge pages each 10 seconds, as measured on Linux 6.18', () => {
+  const { system, process, khugepaged } = sparse();
+  khugepaged.run(0);
+  for (const [seconds, huge] of [
+    [9, 0],
+    [10, 8],
+    [19, 8],
+    [20, 16],
+    [40, 32],
+    [50, 32],
+  ] as const) {
+    khugepaged.run(seconds * SECOND);
+    assert.equal(hugeKiB(process), huge * 2048, `${seconds} s`);
+  }
+  assert.equal(process.counters().rssAnonKiB, 32 * 2048);
+  assert.equal(khugepaged.counters.collapsed, 32);
+  validateMachine(system.machine);
+});
+
+test('khugepaged leaves slots with more holes than max_ptes_none, and those not used lately', () => {
+  const few = { ...HUGE_PAGE_DEFAULTS.khugepaged, maxPtesNone: 510 };
+  const { process, khugepaged } = sparse({ khugepaged: few });
+  process.touch(AT + 3 * HUGE, true, 2);
+  khugepaged.pass();
+  assert.equal(hugeKiB(process), 2048);
+  assert.equal(process.counters().rssAnonKiB, 2048 + 31 * 4);
+});
+
+test('khugepaged goes from one process to the next, and comes to those that were there first', () => {
+  const { system, process, khugepaged } = sparse();
+  const second = system.spawn(2);
+  map(second, 4 * HUGE);
+  second.touch(AT, true, 4, HUGE);
+  second.madvise(AT, 4 * HUGE, MADV_HUGEPAGE);
+  for (let pass = 1; pass <= 4; pass++) khugepaged.pass();
+  assert.equal(hugeKiB(process), 32 * 2048);
+  assert.equal(hugeKiB(second), 0);
+  khugepaged.pass();
+  assert.equal(hugeKiB(second), 4 * 2048);
+  system.exit(process);
+  khugepaged.forget(process.mm);
+  khugepaged.pass();
+  validateMachine(system.machine);
+});
+
 test('random operations with huge pages on little memory: every count stays true', (t) => {
   const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.diagnostic(`PAGELAB_SEED=${seed}`);
@@ -169,6 +227,8 @@ test('random operations with huge pages on little memory: every count stays true
       32,
     );
     const live = [first];
+    const khugepaged = new Khugepaged(system.machine);
+    system.machine.events.spaceGone = (_m, mm) => khugepaged.forget(mm);
     for (let i = 0; i < 400; i++) {
       const one = random.pick(live);
       const at = AT + random.below(8 * 512) * PAGE;
@@ -197,6 +257,7 @@ test('random operations with huge pages on little memory: every count stays true
         if (system.process((live[k] as Process).pid) === undefined) live.splice(k, 1);
       }
       if (live.length === 0) break;
+      if (i % 50 === 0) khugepaged.pass();
       if (i % 20 === 0) validateMachine(system.machine);
     }
     validateMachine(system.machine);

@@ -1,6 +1,6 @@
 import { Errno } from '../../base/index.ts';
 import { WRITTEN_PAGE } from '../fault/fault-codes.ts';
-import { dropMapping } from '../frames/map-count.ts';
+import { dropMapping, mapCount } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import {
   contentsOfFrame,
@@ -12,18 +12,21 @@ import { swapCacheLookup, swapSlotPut } from '../objects/swap.ts';
 import { C_ANON, C_COLLAPSES, C_SWAP, C_SWAP_INS, C_ZERO, mmCounters } from '../space/mm.ts';
 import { V_ANON_VMA, vmaEnd, vmaStart } from '../space/vma.ts';
 import {
+  ENTRY_ACCESSED,
   ENTRY_NONE,
   ENTRY_OBJECT,
   ENTRY_PAGE,
   ENTRY_SWAP,
+  ENTRY_WRITE,
   ENTRY_ZERO,
   KIND_MASK,
 } from '../tables/entry.ts';
 import { isHuge, markHuge } from '../tables/huge-entry.ts';
 import { entryFlags, entryWord, removeEntry, setRun } from '../tables/leaf.ts';
-import { ensureLeaf, findTable } from '../tables/walk.ts';
+import { ensureLeaf, findTable, leafWord } from '../tables/walk.ts';
 import { couldBeHuge, holdsAnySlot } from './eligible.ts';
 import { allocHugeHard, formatHuge } from './huge-frame.ts';
+import type { KhugepagedSettings } from './settings.ts';
 
 /**
  * Small pages of a slot made a huge page (collapse_huge_page): 2 MiB are taken, what is there is
@@ -36,6 +39,9 @@ export type CollapseResult =
   /** No PTE table (SCAN_PMD_NONE); not even a PMD table (SCAN_PMD_NULL). */
   | 'no-table'
   | 'no-upper-table'
+  /** More empty, swapped or shared entries than khugepaged takes; none was used lately. */
+  | 'too-many'
+  | 'unused'
   /** Something that is neither a page of ours, a zero page nor in swap. */
   | 'unfit'
   | 'no-memory';
@@ -88,6 +94,55 @@ export function collapseSlot(m: Machine, mm: number, vma: number, page: number):
   m.words[counters + C_ANON] += m.entryCount;
   m.words[counters + C_COLLAPSES] += 1;
   return 'succeeded';
+}
+
+/**
+ * Whether khugepaged takes a slot (hpage_collapse_scan_pmd): 'succeeded', or why not. At least one
+ * page must have been used, and half of them where some are in swap; one must be writable.
+ */
+export function slotFits(
+  m: Machine,
+  mm: number,
+  page: number,
+  limits: KhugepagedSettings,
+): CollapseResult {
+  const hi = Math.floor(page / m.loPages);
+  const lo = page - hi * m.loPages;
+  if (findTable(m, mm, 1, hi, lo) === 0) return 'no-upper-table';
+  const table = leafWord(m, mm, hi, lo);
+  if (table === 0) return 'no-table';
+  // Marked or stored by reclaim: khugepaged does not bring it back.
+  if (table < 0) return 'unused';
+  if (isHuge(m, table)) return 'mapped';
+  const found = { none: 0, swapped: 0, shared: 0, used: 0, writable: 0 };
+  for (let i = 0; i < m.entryCount; i++) {
+    const flags = entryFlags(m, table, i);
+    switch (flags & KIND_MASK) {
+      case ENTRY_NONE:
+      case ENTRY_ZERO:
+        found.none++;
+        break;
+      case ENTRY_SWAP:
+        found.swapped++;
+        break;
+      case ENTRY_PAGE:
+        if ((flags & ENTRY_OBJECT) !== 0) return 'unfit';
+        if (mapCount(m, entryWord(m, table, i)) > 1) found.shared++;
+        if ((flags & ENTRY_ACCESSED) !== 0) found.used++;
+        if ((flags & ENTRY_WRITE) !== 0) found.writable++;
+        break;
+      default:
+        return 'unfit';
+    }
+  }
+  const isTooMany =
+    found.none > limits.maxPtesNone ||
+    found.swapped > limits.maxPtesSwap ||
+    found.shared > limits.maxPtesShared;
+  if (isTooMany) return 'too-many';
+  if (found.writable === 0) return 'unfit';
+  const isUsed = found.used > 0 && (found.swapped === 0 || found.used >= m.entryCount / 2);
+  return isUsed ? 'succeeded' : 'unused';
 }
 
 function isUnfit(m: Machine, mm: number, hi: number, lo: number): boolean {

@@ -24,15 +24,15 @@ export function allocHugeForFault(m: Machine, vma: number): number {
     if (wakes) m.kswapd.isWoken = true;
     return 0;
   }
+  m.compactionsInFault += 1;
   return allocHugeHard(m);
 }
 
-/** The same with compaction in the caller, first without and then with waiting for pages. */
+/** 2 MiB with compaction in the caller, first without and then with waiting for pages. */
 export function allocHugeHard(m: Machine): number {
   let base = allocExtent(m, EXTENT_ANON);
   for (const mode of ['async', 'sync'] as const) {
     if (base !== 0) break;
-    m.compactionsInFault += 1;
     // Pages and tables that the caller looked up may have moved: it walks again.
     m.forgetWalk();
     if (tryToCompact(m, L.BLOCK_SHIFT, mode).hasBlock) base = allocExtent(m, EXTENT_ANON);

@@ -2,9 +2,12 @@ import { errnoName } from '../../base/index.ts';
 import {
   type Counters,
   type HugePageSettings,
+  Khugepaged,
+  type Machine,
   type MachineOptions,
   runKswapd,
   System,
+  unmappedFolioFrames,
   type Vmstat,
 } from '../../engine/index.ts';
 import {
@@ -21,6 +24,7 @@ import { FreedTablesLog } from './freed-tables.ts';
 import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
 import type {
+  HugePageCounters,
   MarkPoint,
   MechanismCounters,
   OutcomeDifference,
@@ -76,7 +80,8 @@ class Replay {
   readonly #peak: PeakTracker;
   readonly #freed: FreedTablesLog;
   readonly #clock = new ModelledClock();
-  /** A mechanism wants to know when processes go on. */
+  readonly #khugepaged: Khugepaged | null;
+  /** A mechanism or khugepaged wants to know the time. */
   readonly #isTimed: boolean;
   /** Counters of processes that ended, as they were before. */
   readonly #ended = new Map<number, Counters>();
@@ -98,7 +103,8 @@ class Replay {
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
-    this.#isTimed = this.#system.machine.events.returnToUser !== null;
+    this.#khugepaged = khugepagedOf(this.#system.machine);
+    this.#isTimed = this.#khugepaged !== null || this.#system.machine.events.returnToUser !== null;
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
@@ -146,6 +152,7 @@ class Replay {
   /** The process goes on running, if it still does: mechanisms that wait for that may act. */
   #returnToUser(event: TraceEvent): void {
     const nowNs = this.#clock.after(event);
+    this.#khugepaged?.run(nowNs);
     if (event.op === Op.mark || event.op === Op.sample) return;
     const process = this.#system.process(event.pid);
     if (process === undefined) return;
@@ -214,7 +221,7 @@ class Replay {
     if (process === undefined) return;
     const counters = process.counters();
     const before = this.#ended.get(pid);
-    if (before !== undefined) for (const name of EVENT_COUNTERS) counters[name] += before[name];
+    if (before !== undefined) addEvents(counters, before);
     this.#ended.set(pid, counters);
   }
 
@@ -254,6 +261,7 @@ class Replay {
         tablesMade,
         processes,
         ...this.#reclaim(),
+        ...this.#hugePages(),
         ...this.#mechanismCounters(),
       },
       peak: { ...peak, oomKills, tablesMade },
@@ -267,6 +275,22 @@ class Replay {
   #reclaim(): { reclaim?: Vmstat } {
     const { vmstat } = this.#system.machine;
     return vmstat.pgscanKswapd + vmstat.pgscanDirect === 0 ? {} : { reclaim: { ...vmstat } };
+  }
+
+  /** What huge pages cost the machine; absent where it has none. */
+  #hugePages(): { hugePages?: HugePageCounters } {
+    const { machine } = this.#system;
+    if (machine.huge.enabled === 'disabled') return {};
+    const { hugeFallbacks, compactionsInFault, deferredSplits } = machine;
+    return {
+      hugePages: {
+        hugeFallbacks,
+        compactionsInFault,
+        deferredSplits,
+        unmappedKiB: unmappedFolioFrames(machine) * 4,
+        ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),
+      },
+    };
   }
 
   /** Counters of the whole machine that the kernel's mechanisms keep, each under its id. */
@@ -283,12 +307,12 @@ class Replay {
     const processes: Record<string, ProcessCounters> = {};
     for (const [pid, counters] of this.#ended) {
       processes[pid] = { ...counters, isAlive: false };
-      for (const name of EVENT_COUNTERS) final[name] += counters[name];
+      addEvents(final, counters);
     }
     for (const process of this.#system.processes()) {
       const counters = process.counters();
       const before = this.#ended.get(process.pid);
-      if (before !== undefined) for (const name of EVENT_COUNTERS) counters[name] += before[name];
+      if (before !== undefined) addEvents(counters, before);
       processes[process.pid] = { ...counters, isAlive: true };
     }
     return { final, processes };
@@ -297,6 +321,29 @@ class Replay {
 
 /** Counters that only grow: those of ended processes belong to the totals. */
 const EVENT_COUNTERS = ['faults', 'cowFaults', 'swapIns', 'tablesFreed'] as const;
+const HUGE_EVENT_COUNTERS = ['hugeFaults', 'promotions', 'demotions'] as const;
+
+/** Adds what an ended process, or an earlier image of this one, had counted. */
+function addEvents(sum: Counters, more: Counters): void {
+  for (const name of EVENT_COUNTERS) sum[name] += more[name];
+  for (const name of HUGE_EVENT_COUNTERS) {
+    const value = more[name];
+    if (value !== undefined) sum[name] = (sum[name] ?? 0) + value;
+  }
+}
+
+/** khugepaged with what it may do on this machine; null where there are no huge pages for it. */
+function khugepagedOf(machine: Machine): Khugepaged | null {
+  const { enabled } = machine.huge;
+  if (enabled === 'disabled' || enabled === 'never') return null;
+  const khugepaged = new Khugepaged(machine);
+  const { spaceGone } = machine.events;
+  machine.events.spaceGone = (m, mm) => {
+    spaceGone?.(m, mm);
+    khugepaged.forget(mm);
+  };
+  return khugepaged;
+}
 
 function recordedText(event: TraceEvent): string {
   if (event.outcome === Outcome.ok) return 'ok';

@@ -1,4 +1,4 @@
-import type { Counters, Vmstat } from '../../engine/index.ts';
+import type { Counters, KhugepagedCounters, Vmstat } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { FreedTables } from './freed-tables.ts';
 
@@ -29,6 +29,7 @@ export interface RunResult {
     processes: Record<string, ProcessCounters>;
     /** What reclaim did, in the background and directly; absent where memory was never short. */
     reclaim?: Vmstat;
+    hugePages?: HugePageCounters;
   } & MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];
@@ -36,6 +37,18 @@ export interface RunResult {
   marks: MarkPoint[];
   /** What freed the tables of `final.tablesFreed`. */
   tablesFreedBy: FreedTables;
+}
+
+/** What huge pages cost the whole machine. */
+export interface HugePageCounters {
+  /** Faults that found no 2 MiB in one piece, and those that compacted memory for it. */
+  hugeFallbacks: number;
+  compactionsInFault: number;
+  /** Huge pages that were split because memory was short. */
+  deferredSplits: number;
+  /** Memory in use that nothing maps: parts of huge pages that wait to be split. */
+  unmappedKiB: number;
+  khugepaged?: KhugepagedCounters;
 }
 
 /** What mechanisms count of the whole machine, under their ids; absent where they are not attached. */
