@@ -7,6 +7,8 @@ import { TABLE_HOTPLUG } from './table-hotplug.ts';
 import { TABLE_OVERCOMMIT } from './table-overcommit.ts';
 import { TABLE_RECLAIM_FIGURES } from './table-reclaim.ts';
 import { TABLE_SCAN_FIGURES } from './table-scan.ts';
+import { TLB_COVERAGE } from './tlb-coverage.ts';
+import { WALK_SHARE } from './walk-share.ts';
 
 /** All figures, in the order in which they are told. */
 export const FIGURES: readonly Figure[] = [
@@ -17,6 +19,8 @@ export const FIGURES: readonly Figure[] = [
   TABLE_HOTPLUG,
   TABLE_GUESTS,
   ...INGENS_FIGURES,
+  TLB_COVERAGE,
+  WALK_SHARE,
 ];
 
 /**
