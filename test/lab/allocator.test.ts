@@ -11,7 +11,8 @@ import {
   SizeClasses,
 } from '../../src/lab/allocator/index.ts';
 import {
-  pageClassCeil,
+  extentClassCeil,
+  extentClassFloor,
   pageClassFloor,
   pageClassPages,
 } from '../../src/lab/allocator/size-classes.ts';
@@ -71,15 +72,25 @@ test('page-size classes: floor, ceiling and size belong together', () => {
       pageClassFloor(pages),
       sizes.findLastIndex((size) => size <= pages),
     );
-    assert.equal(
-      pageClassCeil(pages),
-      sizes.findIndex((size) => size >= pages),
-    );
   }
   assert.deepEqual(
     sizes,
     sizes.map((_, at) => pageClassPages(at)),
   );
+});
+
+test('free extents are sorted by class and a page', () => {
+  const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17, 21, 25, 29, 33, 41];
+  for (let pages = 1; pages <= 41; pages++) {
+    assert.equal(
+      extentClassFloor(pages),
+      sizes.findLastIndex((size) => size <= pages),
+    );
+    assert.equal(
+      extentClassCeil(pages),
+      sizes.findIndex((size) => size >= pages),
+    );
+  }
 });
 
 test('the header of a chunk, by arena_boot', () => {

@@ -4,7 +4,15 @@ import { CLEAN, DIRTY, Extents, MUZZY } from './extents.ts';
 import type { MemorySink } from './memory-sink.ts';
 import { Records } from './records.ts';
 import type { AllocatorRules } from './rules.ts';
-import { pageClassFloor, pageClassPages, type SizeClass, SizeClasses } from './size-classes.ts';
+import {
+  extentClassFloor,
+  LARGE_PAD_PAGES,
+  pageClassFloor,
+  pageClassPages,
+  runClassFloor,
+  type SizeClass,
+  SizeClasses,
+} from './size-classes.ts';
 import { Slabs } from './slabs.ts';
 import { Spans } from './spans.ts';
 
@@ -12,8 +20,6 @@ const PAGE_BYTES = 4096;
 const HUGE_PAGES = 512;
 /** opt.lg_extent_max_active_fit 6: no small piece is cut from an extent over 64 times as large. */
 const MAX_FIT = 64;
-/** large_pad: large extents have one page more, so that they do not all begin at the same offset. */
-const LARGE_PAD_PAGES = 1;
 /** The records lie this far below the top, more than is ever handed out. */
 const RECORDS_APART_BYTES = 2 ** 43;
 
@@ -35,6 +41,7 @@ export class Allocator {
   readonly #sink: MemorySink;
   readonly #spans: Spans;
   readonly #extents: Extents;
+  readonly #classFloor: (pages: number) => number;
   readonly #slabs: Slabs;
   readonly #records: Records;
   /** By page: 1 + slab, for all pages of a slab; -pages, for the first page of a large extent. */
@@ -56,12 +63,13 @@ export class Allocator {
     this.#sink = sink;
     this.classes = new SizeClasses(rules.quantumBytes);
     this.#spans = new Spans(topAddr);
+    this.#classFloor = rules.fit === 'best' ? runClassFloor : extentClassFloor;
     // Chunks go by address, mappings of 5.3 by age and then by address.
     const rank =
       rules.chunk === null
         ? (page: number): number => page
         : (page: number): number => this.#spans.addrOf(page);
-    this.#extents = new Extents(rank);
+    this.#extents = new Extents(rank, this.#classFloor, rules.dirtyMergePages);
     this.#slabs = new Slabs(this.classes.all.slice(0, this.classes.smallCount), rank);
     this.#slabAt = (page) => (this.#owner[page] as number) - 1;
     this.#records = new Records(sink, rules, topAddr - RECORDS_APART_BYTES);
@@ -158,7 +166,10 @@ export class Allocator {
     const pages = bytes / PAGE_BYTES + LARGE_PAD_PAGES;
     const { chunk } = this.rules;
     const isHuge = chunk !== null && pages > chunk.pages - chunk.headerPages;
-    const page = isHuge ? this.#takeHuge(bytes / PAGE_BYTES, chunk.pages) : this.#takePages(pages);
+    const search = chunk === null || isHuge ? pages : this.classes.largeRunSearch(bytes);
+    const page = isHuge
+      ? this.#takeHuge(bytes / PAGE_BYTES, chunk.pages)
+      : this.#takePages(pages, search);
     this.#owner[page] = -(isHuge ? hugePages(bytes / PAGE_BYTES, chunk.pages) : pages);
     this.#largeCount++;
     this.#countExtents();
@@ -200,16 +211,13 @@ export class Allocator {
     return spare;
   }
 
-  /** Pages from the free extents, or from a new mapping. */
-  #takePages(pages: number): number {
-    let first = this.#find(pages);
-    if (first < 0) {
-      this.#grow(pages);
-      first = this.#find(pages);
-    }
+  /** Pages from a free extent of at least `search` pages, or from a new mapping. */
+  #takePages(pages: number, search: number = pages): number {
+    let first = this.#find(search);
+    if (first < 0) first = this.#grow(pages);
     const state = this.#extents.stateAt(first);
     const length = this.#extents.remove(first);
-    if (length > pages) this.#extents.insert(first + pages, length - pages, state);
+    if (length > pages) this.#extents.putBack(first + pages, length - pages, state);
     this.#activePages += pages;
     this.#records.usePages(first, pages);
     return first;
@@ -226,25 +234,28 @@ export class Allocator {
     const dirty = extents.findBest(pages, DIRTY);
     const clean = extents.findBest(pages, CLEAN);
     if (dirty < 0 || clean < 0) return Math.max(dirty, clean);
-    const dirtyClass = pageClassFloor(extents.lengthAt(dirty));
-    const cleanClass = pageClassFloor(extents.lengthAt(clean));
+    const dirtyClass = this.#classFloor(extents.lengthAt(dirty));
+    const cleanClass = this.#classFloor(extents.lengthAt(clean));
     if (dirtyClass !== cleanClass) return dirtyClass < cleanClass ? dirty : clean;
     return this.#spans.addrOf(dirty) < this.#spans.addrOf(clean) ? dirty : clean;
   }
 
-  #grow(pages: number): void {
+  /** Maps more; the first page of the free extent that this gives. */
+  #grow(pages: number): number {
     const { chunk } = this.rules;
     if (chunk !== null) {
       const first = this.#map(chunk.pages);
       this.#headerCount++;
       this.#sink.write(this.#spans.addrOf(first), chunk.headerPages * PAGE_BYTES);
       this.#extents.insert(first + chunk.headerPages, chunk.pages - chunk.headerPages, CLEAN);
-      return;
+      return first + chunk.headerPages;
     }
     // exp_grow_size_prepare: each mapping is a size class larger than the last.
     while (pageClassPages(this.#growClass) < pages) this.#growClass++;
     const mapped = pageClassPages(this.#growClass++);
-    this.#extents.insert(this.#map(mapped), mapped, CLEAN);
+    const first = this.#map(mapped);
+    this.#extents.insert(first, mapped, CLEAN);
+    return first;
   }
 
   #map(pages: number): number {

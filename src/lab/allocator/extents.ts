@@ -1,6 +1,6 @@
 import { assert } from '../../base/index.ts';
 import { PageHeap } from './page-heap.ts';
-import { pageClassCeil, pageClassFloor } from './size-classes.ts';
+import { extentClassCeil, pageClassFloor } from './size-classes.ts';
 
 /** What is known of a run of pages. */
 export const IN_USE = 0;
@@ -14,7 +14,7 @@ const STATES = 4;
 
 /**
  * The free extents of an allocator, one list for each state. Neighbours of the same state and the
- * same mapping merge at once. Each extent has its length at its first page and its start at its
+ * same mapping merge, at once but for small dirty ones. Each extent has its length at its first page and its start at its
  * last (boundary tags); heaps may hold extents that are no more, which are found out when they come
  * up.
  */
@@ -32,11 +32,21 @@ export class Extents {
   #isHead: Uint8Array = new Uint8Array(1024);
   #stamps = 0;
   readonly #rank: (page: number) => number;
+  /** Number of the class by which an extent is sorted. */
+  readonly #classFloor: (pages: number) => number;
+  readonly #dirtyMergePages: number;
   readonly #bins: PageHeap[][] = Array.from({ length: STATES }, () => []);
   readonly #queues: AgeQueue[] = Array.from({ length: STATES }, () => new AgeQueue());
 
-  constructor(rank: (page: number) => number) {
+  /** Dirty extents of fewer pages than `dirtyMergePages` do not merge when they are freed. */
+  constructor(
+    rank: (page: number) => number,
+    classFloor: (pages: number) => number,
+    dirtyMergePages: number,
+  ) {
     this.#rank = rank;
+    this.#classFloor = classFloor;
+    this.#dirtyMergePages = dirtyMergePages;
   }
 
   /** A mapping, all of it in use. */
@@ -45,30 +55,53 @@ export class Extents {
     this.#isHead[first] = 1;
   }
 
-  /** Frees pages; they may become part of a larger extent. Returns its first page. */
-  insert(page: number, pages: number, state: number): number {
+  /** Frees pages; they may become part of a larger extent. */
+  insert(page: number, pages: number, state: number): void {
+    this.free[state] = (this.free[state] as number) + pages;
     let first = page;
     let length = pages;
+    if (state !== DIRTY || pages >= this.#dirtyMergePages) {
+      for (let merged = this.#merged(first, length, state); merged !== 0; ) {
+        first = Math.min(first, first + merged);
+        length += Math.abs(merged);
+        merged = this.#merged(first, length, state);
+      }
+    }
+    this.#put(first, length, state);
+  }
+
+  /** Puts back what was cut off an extent that was taken: it does not merge (extent_split). */
+  putBack(page: number, pages: number, state: number): void {
     this.free[state] = (this.free[state] as number) + pages;
-    this.count++;
-    const next = page + pages;
+    this.#put(page, pages, state);
+  }
+
+  /**
+   * Takes a neighbour of pages out that they can merge with. Its length, negative if it lies before
+   * them; 0 if there is none.
+   */
+  #merged(first: number, length: number, state: number): number {
+    const next = first + length;
     if (this.#isFree(next, state) && this.#isHead[next] === 0) {
-      length += this.#length[next] as number;
+      const nextLength = this.#length[next] as number;
       this.#forget(next);
+      return nextLength;
     }
-    if (page > 0 && this.#isHead[page] === 0 && this.#isFree(page - 1, state)) {
-      first = this.#start[page - 1] as number;
-      length += this.#length[first] as number;
-      this.#forget(first);
-    }
+    if (first === 0 || this.#isHead[first] !== 0 || !this.#isFree(first - 1, state)) return 0;
+    const before = this.#start[first - 1] as number;
+    this.#forget(before);
+    return before - first;
+  }
+
+  #put(first: number, length: number, state: number): void {
+    this.count++;
     this.#length[first] = length;
     this.#start[first + length - 1] = first;
     this.#state[first] = state;
     this.#state[first + length - 1] = state;
     this.#stamp[first] = ++this.#stamps;
-    this.#bin(state, pageClassFloor(length)).push(first);
+    this.#bin(state, this.#classFloor(length)).push(first);
     if (state !== CLEAN) this.#queues[state]?.push(first, this.#stamps);
-    return first;
   }
 
   /** Length of a free extent that begins at the page. */
@@ -86,7 +119,7 @@ export class Extents {
    */
   findBest(pages: number, state: number): number {
     const bins = this.#bins[state] as PageHeap[];
-    for (let bin = pageClassCeil(pages); bin < bins.length; bin++) {
+    for (let bin = extentClassCeil(pages); bin < bins.length; bin++) {
       const first = this.#top(state, bin);
       if (first >= 0) return first;
     }
@@ -98,21 +131,32 @@ export class Extents {
     const bins = this.#bins[state] as PageHeap[];
     let found = -1;
     const end = Math.min(bins.length, pageClassFloor(Math.min(pages * maxFit, 2 ** 30)) + 1);
-    for (let bin = pageClassCeil(pages); bin < end; bin++) {
+    for (let bin = extentClassCeil(pages); bin < end; bin++) {
       const first = this.#top(state, bin);
       if (first >= 0 && (found < 0 || this.#rank(first) < this.#rank(found))) found = first;
     }
     return found;
   }
 
-  /** The dirty or muzzy extent that was freed, or merged, longest ago; -1 if there is none. */
+  /**
+   * The dirty or muzzy extent that was freed, or merged, longest ago; -1 if there is none. One that
+   * still can merge does so first, and is then the youngest (ecache_evict).
+   */
   oldest(state: number): number {
     const queue = this.#queues[state] as AgeQueue;
     for (;;) {
       const first = queue.first;
       if (first < 0) return -1;
-      if (this.#isExtent(first, state) && this.#stamp[first] === queue.firstStamp) return first;
-      queue.drop();
+      const isThere = this.#isExtent(first, state) && this.#stamp[first] === queue.firstStamp;
+      if (!isThere) {
+        queue.drop();
+        continue;
+      }
+      const length = this.#length[first] as number;
+      const merged = this.#merged(first, length, state);
+      if (merged === 0) return first;
+      this.#forget(first);
+      this.#put(Math.min(first, first + merged), length + Math.abs(merged), state);
     }
   }
 
@@ -159,7 +203,7 @@ export class Extents {
       const first = heap.top;
       if (first === undefined) return -1;
       const isThere = this.#isExtent(first, state);
-      if (isThere && pageClassFloor(this.#length[first] as number) === bin) return first;
+      if (isThere && this.#classFloor(this.#length[first] as number) === bin) return first;
       heap.pop();
     }
   }

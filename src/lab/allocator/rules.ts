@@ -10,10 +10,12 @@ export interface AllocatorRules {
   readonly chunk: { readonly pages: number; readonly headerPages: number } | null;
   /**
    * `best`: the smallest size class of free extents that serves, dirty or clean, and there the
-   * lowest address. `first`: dirty before muzzy before retained, and in each the oldest mapping and
+   * lowest address; large requests look for more than they take. `first`: dirty before muzzy before retained, and in each the oldest mapping and
    * lowest address.
    */
   readonly fit: 'best' | 'first';
+  /** Dirty extents of fewer pages merge with others only when they are about to go back. */
+  readonly dirtyMergePages: number;
   readonly purge: PurgeRule;
   /** Of each extent, in use or free; 0 where chunks have it in front. */
   readonly extentRecordBytes: number;
@@ -38,6 +40,7 @@ export const JEMALLOC_4_0: AllocatorRules = {
   quantumBytes: 8,
   chunk: { pages: 512, headerPages: 13 },
   fit: 'best',
+  dirtyMergePages: 0,
   purge: { kind: 'ratio', lgDirtyMult: 3 },
   extentRecordBytes: 0,
   pageRecordBytes: 0,
@@ -49,6 +52,8 @@ export const JEMALLOC_5_3: AllocatorRules = {
   quantumBytes: 8,
   chunk: null,
   fit: 'first',
+  // delay_coalesce: below SC_LARGE_MINCLASS, 16 KiB.
+  dirtyMergePages: 4,
   purge: { kind: 'decay', dirtyMs: 10_000, muzzyMs: 0 },
   extentRecordBytes: 128,
   pageRecordBytes: 8,

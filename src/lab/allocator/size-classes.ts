@@ -52,6 +52,18 @@ export class SizeClasses {
     assert(found.bytes >= bytes, 'a request of over 1 TiB');
     return found;
   }
+
+  /**
+   * How many pages a run must have for 4.0 to take a large one from it. It rounds class and pad up
+   * to a class again, and that to what other large requests may have left (s2u in
+   * arena_run_alloc_large_helper, run_quantize_first): 9 pages come from 13 or more.
+   */
+  largeRunSearch(bytes: number): number {
+    const rounded = this.of(bytes + LARGE_PAD_PAGES * PAGE_BYTES).bytes / PAGE_BYTES;
+    const above = this.of((rounded - LARGE_PAD_PAGES) * PAGE_BYTES);
+    if (above.bytes === (rounded - LARGE_PAD_PAGES) * PAGE_BYTES) return rounded;
+    return (this.all[above.index + 1] as SizeClass).bytes / PAGE_BYTES + LARGE_PAD_PAGES;
+  }
 }
 
 /** Classes in order: below four quanta one for each quantum, then four for each doubling. */
@@ -73,18 +85,13 @@ function sizeClass(bytes: number, index: number): SizeClass {
 }
 
 /**
- * Number of the largest page-size class that fits in `pages`, from 0 for one page: how free extents
- * are sorted (sz_psz_quantize_floor). Page-size classes are 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, …
+ * Number of the largest page-size class that fits in `pages`, from 0 for one page (sz_psz2ind).
+ * Page-size classes are 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, … pages.
  */
 export function pageClassFloor(pages: number): number {
   if (pages <= GROUP) return pages - 1;
   const base = 31 - Math.clz32(pages);
   return (base - 2) * GROUP + ((pages >> (base - 2)) & (GROUP - 1)) + GROUP - 1;
-}
-
-/** Number of the smallest page-size class of at least `pages` (sz_psz_quantize_ceil). */
-export function pageClassCeil(pages: number): number {
-  return pages <= 1 ? 0 : pageClassFloor(pages - 1) + 1;
 }
 
 /** Pages of a page-size class by its number. */
@@ -93,4 +100,29 @@ export function pageClassPages(number: number): number {
   const group = Math.floor((number - GROUP + 1) / GROUP);
   const step = (number - GROUP + 1) % GROUP;
   return 2 ** (group + 2) + step * 2 ** group;
+}
+
+/** Large extents have one page more than their class, so that not all begin at the same offset. */
+export const LARGE_PAD_PAGES = 1;
+
+/**
+ * Free extents are sorted by page-size classes with the pad, 1, 2, 3, …, 8, 9, 11, 13, 15, 17, 21, …
+ * pages, so that one that was freed serves its class again: number of the largest that fits
+ * (sz_psz_quantize_floor), which is also that of the smallest class of at least as many pages.
+ */
+export function extentClassFloor(pages: number): number {
+  return pages <= 1 ? 0 : pageClassFloor(pages - LARGE_PAD_PAGES) + 1;
+}
+
+/** Number of the smallest of these of at least `pages` (sz_psz_quantize_ceil). */
+export function extentClassCeil(pages: number): number {
+  return pages <= 1 ? 0 : extentClassFloor(pages - 1) + 1;
+}
+
+/**
+ * The same in 4.0 (run_quantize): no run of four pages can be asked for, so one that has four counts
+ * as one of three.
+ */
+export function runClassFloor(pages: number): number {
+  return pages === 4 ? extentClassFloor(3) : extentClassFloor(pages);
 }

@@ -10,8 +10,10 @@ import { Zipf } from './zipf.ts';
 const PID = 1;
 const TOP_ADDR = 0x7f0000000000;
 const SECOND_NS = 1e9;
-/** While nothing happens the allocator's clock goes on in such steps. */
+/** hz 10: what a server that waits does ten times a second. */
 const IDLE_STEP_NS = 1e8;
+/** In the data of the program (startProgram). */
+const SERVER_ADDR = 0x4a0000;
 
 /**
  * Ingens' Redis experiment (OSDI'16 slides): populated with 8 KB objects, 70 % of them deleted at
@@ -110,6 +112,8 @@ class RedisRun {
     while (this.#out.nowNs < endNs) {
       this.#out.nowNs = Math.min(endNs, this.#out.nowNs + IDLE_STEP_NS);
       this.#heap.advance(this.#out.nowNs);
+      // Redis' own timer, ten times a second, in its data: time goes on in the trace as well.
+      this.#out.write(SERVER_ADDR, 8);
       yield* this.#out.drain();
     }
   }
