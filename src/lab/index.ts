@@ -1,3 +1,4 @@
+export * from './allocator/index.ts';
 export * from './experiments/guests.ts';
 export * from './experiments/hotplug.ts';
 export * from './experiments/scattered-tables.ts';

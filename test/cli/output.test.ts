@@ -128,3 +128,41 @@ test('a report is one file that loads nothing from elsewhere', async () => {
   assert.doesNotMatch(html, /(?:src|href)="?https?:/);
   assert.match(html, /linux-6\.18\+pte-ref/);
 });
+
+test('fragmentation of captured memory, as text and as JSON', async () => {
+  const full = 'test/lab/fixtures/fragmentation/full';
+  const args = ['fragmentation', `${full}/buddyinfo`, '--zoneinfo', `${full}/zoneinfo`];
+  const { code, stdout, stderr } = await pagelab(args);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  // The kernel said 0.898 and 1.000 for order 9 of zone Normal.
+  assert.match(stdout, /zone Normal[\s\S]*\n +9 +0 +0\.898 +1\.000 +1\.00\n/);
+  assert.match(stdout, /compaction for order 9: would run/);
+  const json = await pagelab([...args, '--json']);
+  const document = JSON.parse(json.stdout);
+  assert.deepEqual(
+    document.zones.map((zone: { zone: string }) => zone.zone),
+    ['DMA', 'DMA32', 'Normal'],
+  );
+  const [, , normal] = document.zones;
+  assert.deepEqual(normal.orders[9], {
+    order: 9,
+    fragmentationIndex: 0.898,
+    unusableIndex: 1,
+    fmfi: 1,
+  });
+  assert.equal(normal.compaction.verdict, 'would run');
+});
+
+test('the terminal says what was resident at each mark', async () => {
+  const { code, stdout } = await pagelab([
+    'run',
+    'sparse-access',
+    '-k',
+    'linux',
+    '--set',
+    'mib=64',
+  ]);
+  assert.equal(code, 0);
+  // 8,192 of 16,384 pages, and the few of the program.
+  assert.match(stdout, /linux-6\.18, resident: touched 32\.\d MB/);
+});
