@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
+import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
@@ -19,6 +20,7 @@ export const FIGURES: readonly Figure[] = [
   TABLE_HOTPLUG,
   TABLE_GUESTS,
   ...INGENS_FIGURES,
+  INGENS_FRAGMENTATION,
   TLB_COVERAGE,
   WALK_SHARE,
 ];
