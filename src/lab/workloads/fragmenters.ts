@@ -1,11 +1,14 @@
-import { InputError, MADV_DONTNEED, Random } from '../../base/index.ts';
+import { InputError, MADV_DONTNEED, MADV_HUGEPAGE, Random } from '../../base/index.ts';
 import type { TraceEvent } from '../../trace/index.ts';
 import { madvise, mark, mmapAnon, startProgram, writes } from './program.ts';
-import type { Workload } from './workload.ts';
+import type { Workload, WorkloadParameter } from './workload.ts';
 
 /**
  * Programs that leave physical memory in pieces, after the micro-benchmarks that were released with
  * Ingens (ut-osa/ingens, programs/micro). What they free goes back by MADV_DONTNEED.
+ *
+ * The released ones advise huge pages and free each chunk as soon as it is filled: `asReleased`.
+ * With base pages the next chunk would then fill the holes of the last, so else all is filled first.
  */
 const PID = 1;
 const BASE_ADDR = 0x100000000000;
@@ -17,6 +20,12 @@ const SEVERE_CHUNK_BYTES = 24 * MIB;
 const SEVERE_LOG_MIN = 12;
 const SEVERE_LOG_MAX = 20;
 
+const AS_RELEASED: WorkloadParameter = {
+  value: 0,
+  least: 0,
+  what: '1: advises huge pages and frees each chunk when it is filled',
+};
+
 /** A run of bytes in a chunk. */
 interface Piece {
   readonly offset: number;
@@ -26,7 +35,8 @@ interface Piece {
 /**
  * What frag_normal frees of a chunk of 4 MiB: the first half of the first 2 MiB, of the next 1 MiB,
  * of the next 512 KiB, and so on down to 8 KiB, and of the 8 KiB that are left. That is exactly
- * half of the chunk, and no piece has 2 MiB.
+ * half of the chunk, and no piece has 2 MiB. (The released program frees its last page too: a call of
+ * 1 KiB that the kernel rounds up.)
  */
 export function normalPieces(): Piece[] {
   const pieces: Piece[] = [];
@@ -44,57 +54,53 @@ export const fragNormal: Workload = {
   parameters: {
     mib: { value: 16_384, least: 4, what: 'MiB that are filled' },
     passes: { value: 1, least: 1, what: 'times; each fills what the last one freed' },
+    asReleased: AS_RELEASED,
   },
-  *events({ mib = 16_384, passes = 1 }) {
+  *events({ mib = 16_384, passes = 1, asReleased = 0 }) {
     yield* startProgram(PID);
     const pieces = normalPieces();
     let addr = BASE_ADDR;
     let chunks = Math.floor((mib * MIB) / NORMAL_CHUNK_BYTES);
     for (let pass = 0; pass < passes && chunks > 0; pass++) {
-      const spanBytes = chunks * NORMAL_CHUNK_BYTES;
-      yield* filled(addr, spanBytes);
-      for (let at = addr; at < addr + spanBytes; at += NORMAL_CHUNK_BYTES) yield* freed(at, pieces);
+      const memory = { addr, chunks, chunkBytes: NORMAL_CHUNK_BYTES };
+      yield* fragmented(memory, asReleased === 1, () => pieces);
       yield mark(`pass ${pass + 1}`);
-      addr += spanBytes;
+      addr += chunks * NORMAL_CHUNK_BYTES;
       chunks = Math.floor(chunks / 2);
     }
   },
 };
 
-/**
- * frag_severe: inside chunks of 24 MiB, free pieces of random sizes, each followed by as much that
- * stays. That as much stays is our reading; the sizes are the released ones.
- */
+/** frag_severe: of each 1 MiB of a chunk of 24 MiB the beginning, 4 KiB to all of it at random. */
 export const fragSevere: Workload = {
   name: 'frag-severe',
-  title: 'fills memory and frees half of it, in pieces of random sizes of 4 KiB to 1 MiB',
+  title: 'fills memory and frees the beginning of each MiB, 4 KiB to 1 MiB at random',
   parameters: {
     mib: { value: 16_368, least: 24, what: 'MiB that are filled' },
+    asReleased: AS_RELEASED,
   },
-  *events({ mib = 16_368 }, seed) {
+  *events({ mib = 16_368, asReleased = 0 }, seed) {
     yield* startProgram(PID);
     const random = new Random(seed);
     const chunks = Math.floor((mib * MIB) / SEVERE_CHUNK_BYTES);
-    yield* filled(BASE_ADDR, chunks * SEVERE_CHUNK_BYTES);
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      yield* freed(BASE_ADDR + chunk * SEVERE_CHUNK_BYTES, severePieces(random));
-    }
+    const memory = { addr: BASE_ADDR, chunks, chunkBytes: SEVERE_CHUNK_BYTES };
+    yield* fragmented(memory, asReleased === 1, () => severePieces(random));
     yield mark('fragmented');
   },
 };
 
 function severePieces(random: Random): Piece[] {
   const pieces: Piece[] = [];
-  for (let offset = 0; offset < SEVERE_CHUNK_BYTES; ) {
-    const drawn = 2 ** random.between(SEVERE_LOG_MIN, SEVERE_LOG_MAX);
-    const spanBytes = Math.min(drawn, SEVERE_CHUNK_BYTES - offset);
-    pieces.push({ offset, spanBytes });
-    offset += 2 * spanBytes;
+  for (let offset = 0; offset < SEVERE_CHUNK_BYTES; offset += MIB) {
+    pieces.push({ offset, spanBytes: 2 ** random.between(SEVERE_LOG_MIN, SEVERE_LOG_MAX) });
   }
   return pieces;
 }
 
-/** sparse_access: a part of the pages, each once, in random order. */
+/**
+ * sparse_access: a part of the pages, each once, in random order. (The released program draws with
+ * repetition: its 50 % are 39 % of the pages.)
+ */
 export const sparseAccess: Workload = {
   name: 'sparse-access',
   title: 'touches a part of the pages of a mapping, in random order',
@@ -121,13 +127,30 @@ export const sparseAccess: Workload = {
   },
 };
 
-function* filled(addr: number, spanBytes: number): Iterable<TraceEvent> {
-  yield mmapAnon(PID, addr, spanBytes);
-  yield writes(PID, addr, spanBytes / PAGE_BYTES, PAGE_BYTES);
+interface Memory {
+  readonly addr: number;
+  readonly chunks: number;
+  readonly chunkBytes: number;
 }
 
-function* freed(addr: number, pieces: readonly Piece[]): Iterable<TraceEvent> {
-  for (const { offset, spanBytes } of pieces) {
-    yield madvise(PID, addr + offset, spanBytes, MADV_DONTNEED);
+function* fragmented(
+  { addr, chunks, chunkBytes }: Memory,
+  isAsReleased: boolean,
+  piecesOf: () => readonly Piece[],
+): Iterable<TraceEvent> {
+  const end = addr + chunks * chunkBytes;
+  if (!isAsReleased) {
+    yield mmapAnon(PID, addr, end - addr);
+    yield writes(PID, addr, (end - addr) / PAGE_BYTES, PAGE_BYTES);
+  }
+  for (let at = addr; at < end; at += chunkBytes) {
+    if (isAsReleased) {
+      yield mmapAnon(PID, at, chunkBytes);
+      yield madvise(PID, at, chunkBytes, MADV_HUGEPAGE);
+      yield writes(PID, at, chunkBytes / PAGE_BYTES, PAGE_BYTES);
+    }
+    for (const { offset, spanBytes } of piecesOf()) {
+      yield madvise(PID, at + offset, spanBytes, MADV_DONTNEED);
+    }
   }
 }
