@@ -11,6 +11,7 @@ import {
   makeHardware,
   openGenerator,
   openWorkload,
+  rehearse,
   translate,
   workloadValues,
 } from '../../lab/index.ts';
@@ -66,8 +67,10 @@ export function addTlb(program: Command): void {
 
 function runTlb(name: string, flags: TlbFlags): void {
   const { costs, others } = splitCosts(flags.set ?? []);
-  const hardware = makeHardware({ ...wishesOf(flags), costs });
+  const wishes = { ...wishesOf(flags), costs };
+  const hardware = makeHardware(wishes);
   const { source, format } = openSource(name, flags, others);
+  rehearse(makeHardware(wishes));
   const title = basename(name);
   const progress = new Progress(title);
   const document = translate(source, hardware, {

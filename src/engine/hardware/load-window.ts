@@ -61,6 +61,9 @@ export class LoadWindow {
     const l2Lines = this.#l2Lines;
     const l3Lines = this.#l3Lines;
     let clock = this.#clock;
+    let beyondL1 = 0;
+    let beyondL2 = 0;
+    let beyondL3 = 0;
     for (let i = 0; i < count; i++) {
       const low = lows[i]!;
       const level = levels[i]!;
@@ -70,11 +73,16 @@ export class LoadWindow {
       const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
       places[at] = rest;
       places[at + 1] = clock;
-      // The sign bit of a difference: which cache it is, is as good as random to a branch.
-      const tier = ((l1Lines - age) >>> 31) + ((l2Lines - age) >>> 31) + ((l3Lines - age) >>> 31);
-      served[tier]! += 1;
+      // Sign bits of differences: which cache it is, is as good as random to a branch.
+      beyondL1 += (l1Lines - age) >>> 31;
+      beyondL2 += (l2Lines - age) >>> 31;
+      beyondL3 += (l3Lines - age) >>> 31;
     }
     this.#clock = clock;
+    served[0]! += count - beyondL1;
+    served[1]! += beyondL1 - beyondL2;
+    served[2]! += beyondL2 - beyondL3;
+    served[3]! += beyondL3;
   }
 
   #restart(): void {

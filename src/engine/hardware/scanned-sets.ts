@@ -68,7 +68,8 @@ export class ScannedSets {
         this.#toHead(at - first, head, first);
         continue;
       }
-      const last = head === 0 ? ways - 1 : head - 1;
+      // The place before the head, in the ring; heads are as good as random to a branch.
+      const last = head - 1 + (((head - 1) >> 31) & ways);
       heads[set] = last;
       if (highs[first + last] !== EMPTY) evictions += 1;
       lows[first + last] = low;

@@ -170,6 +170,12 @@ export class Walker {
     const pageHighs = this.#highs;
     const classes = this.#classes;
     const shifts = this.#pageShifts;
+    this.#found.fill(PROBED_NONE, 0, count);
+    if (shifts.length === 1 && shifts[0] === 0) {
+      pageLows.set(lows.subarray(0, count));
+      pageHighs.set(highs.subarray(0, count));
+      return;
+    }
     for (let i = 0; i < count; i++) {
       const low = lows[i]!;
       const sizeClass = highs[i]! >>> CLASS_SHIFT;
@@ -187,7 +193,6 @@ export class Walker {
         pageHighs[i] = shiftedHigh(high, -shift);
       }
     }
-    this.#found.fill(PROBED_NONE, 0, count);
   }
 
   /** Looks all walks up that have no entry yet and whose leaf is below this level. */
@@ -204,20 +209,32 @@ export class Walker {
     const walksOf = this.#walksOf;
     const bits = LEVEL_BITS * (level - 1);
     let lookups = 0;
+    let repeats = 0;
+    let lastLow = 0;
+    let lastHigh = -1;
     for (let i = 0; i < count; i++) {
       if (found[i] !== PROBED_NONE || leaves[classes[i]!]! >= level) continue;
       const high = pageHighs[i]!;
-      tagLows[lookups] = shiftedLow(pageLows[i]!, high, bits);
-      tagHighs[lookups] = shiftedHigh(high, bits);
-      walksOf[lookups] = i;
+      const tagLow = shiftedLow(pageLows[i]!, high, bits);
+      const tagHigh = shiftedHigh(high, bits);
       found[i] = level;
+      if (tagLow === lastLow && tagHigh === lastHigh) {
+        // The entry of the walk before: the most recent of its set.
+        repeats += 1;
+        continue;
+      }
+      lastLow = tagLow;
+      lastHigh = tagHigh;
+      tagLows[lookups] = tagLow;
+      tagHighs[lookups] = tagHigh;
+      walksOf[lookups] = i;
       lookups += 1;
     }
     // The entry is put in at once: the walk that follows reads it.
     const missed = cache.filter(tagLows, tagHighs, walksOf, lookups);
     for (let i = 0; i < missed; i++) found[walksOf[i]!] = PROBED_NONE;
-    this.guest.lookups[level]! += lookups;
-    this.guest.hits[level]! += lookups - missed;
+    this.guest.lookups[level]! += repeats + lookups;
+    this.guest.hits[level]! += repeats + lookups - missed;
   }
 
   /** The loads of all walks, from below the entry that was found. */
@@ -232,6 +249,7 @@ export class Walker {
     const lineHighs = this.#lineHighs;
     const lineLevels = this.#lineLevels;
     const { levels } = this.guest;
+    const isMixed = leaves.length > 1;
     let lines = 0;
     for (let i = 0; i < count; i++) {
       const low = pageLows[i]!;
@@ -239,8 +257,10 @@ export class Walker {
       const sizeClass = classes[i]!;
       const leaf = leaves[sizeClass]!;
       const top = found[i]! === PROBED_NONE ? levels : found[i]! - 1;
-      walks[sizeClass]! += 1;
-      loads[sizeClass]! += top - leaf + 1;
+      if (isMixed) {
+        walks[sizeClass]! += 1;
+        loads[sizeClass]! += top - leaf + 1;
+      }
       for (let level = top; level >= leaf; level--) {
         const bits = LEVEL_BITS * (level - 1) + LINE_BITS;
         lineLows[lines] = shiftedLow(low, high, bits);
@@ -248,6 +268,10 @@ export class Walker {
         lineLevels[lines] = level;
         lines += 1;
       }
+    }
+    if (!isMixed) {
+      walks[0]! += count;
+      loads[0]! += lines;
     }
     this.#window.loadAll(lineLows, lineHighs, lineLevels, lines, this.served);
   }
