@@ -419,7 +419,7 @@ describe('presets', () => {
     }
   });
 
-  it('have the entries of the sources (research: data-TLB presets)', () => {
+  it('have the entries that their sources give', () => {
     // Name: level 1 for 4 KB, 2 MB, 1 GB; level 2 for 4 KB, 2 MB.
     const table: Record<string, number[]> = {
       'sandy-bridge': [64, 32, 4, 512, 0],
