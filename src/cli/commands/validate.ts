@@ -69,7 +69,7 @@ function runValidate(flags: ValidateFlags): void {
       ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
       : validateTrace({ events: events.list, ...subjects });
   progress.stop();
-  report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true);
+  report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true, hasHugePages);
   if (result.mismatches.length > 0) process.exitCode = 1;
 }
 
@@ -97,7 +97,13 @@ function readEvents(path: string): { list: TraceEvent[]; hasHugePages: boolean }
   return { list, hasHugePages: (reader.header.thp ?? 'disabled') !== 'disabled' };
 }
 
-function report(result: ValidationResult, seed: number, ops: number, isJson: boolean): void {
+function report(
+  result: ValidationResult,
+  seed: number,
+  ops: number,
+  isJson: boolean,
+  hasHugePages: boolean,
+): void {
   const mismatches = result.mismatches.map((mismatch) => ({
     ...mismatch,
     trace: mismatch.trace.map((event) => JSON.parse(formatEvent(event)) as unknown),
@@ -115,7 +121,13 @@ function report(result: ValidationResult, seed: number, ops: number, isJson: boo
     print(`  kernel: ${JSON.stringify(mismatch.kernel)}`);
     print(`  engine: ${JSON.stringify(mismatch.engine)}`);
     print('shortest trace found that shows it:');
-    print('{"pagelab":1,"source":"validate"}');
+    print(
+      JSON.stringify({
+        pagelab: 1,
+        source: 'validate',
+        ...(hasHugePages ? { thp: 'madvise' } : {}),
+      }),
+    );
     for (const event of mismatch.trace) print(formatEvent(event));
   }
 }

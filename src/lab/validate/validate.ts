@@ -1,11 +1,11 @@
 import { CapabilityError, Random } from '../../base/index.ts';
-import { Op, type TraceEvent } from '../../trace/index.ts';
+import { Op, Outcome, type TraceEvent } from '../../trace/index.ts';
 import { type CompareOptions, type Comparison, compare, type Mismatch } from './compare.ts';
 import { LAYOUT_NAMES, type LayoutName } from './layouts.ts';
 import { OperationGenerator } from './operations.ts';
 import type { Profile } from './profiles.ts';
 import { shrink } from './shrink.ts';
-import type { Subject, Window } from './subject.ts';
+import type { Answer, Subject, Window } from './subject.ts';
 
 /** Makes fresh subjects: each attempt, and each step of shrinking, begins anew. */
 export interface Subjects {
@@ -135,8 +135,18 @@ function shrunk(
     subjects.wasDisturbed?.() !== true;
   // What came after the difference does not matter.
   const trace = shrink(events.slice(0, found.events), fails, subjects.shrinkRuns);
-  const again = compareFresh(trace, windows, subjects, {}).mismatch ?? found.mismatch;
-  return { ...(again as Mismatch), trace };
+  const answered: TraceEvent[] = [];
+  const onAnswer = (event: TraceEvent, answer: Answer): number =>
+    answered.push(withAnswer(event, answer));
+  const again = compareFresh(trace, windows, subjects, { onAnswer }).mismatch ?? found.mismatch;
+  return { ...(again as Mismatch), trace: answered };
+}
+
+/** The event with what the kernel said, so that the trace can be replayed and compared. */
+function withAnswer(event: TraceEvent, { ok, errno, addr }: Answer): TraceEvent {
+  const outcome = ok ? Outcome.ok : Outcome.failed;
+  const isPlaced = event.op === Op.mmap && ok && addr !== undefined;
+  return { ...event, outcome, errno, addr: isPlaced ? addr : event.addr };
 }
 
 function compareFresh(
