@@ -55,6 +55,10 @@ test('files that are no traces', async () => {
     [file('empty', ''), /empty:1: .*the file is empty/],
     [file('text.ndjson', 'Hello,\nworld\n'), /text\.ndjson:1: not a trace/],
     [file('version.ndjson', '{"pagelab":99,"source":"x"}\n'), /version\.ndjson:1: .*99/],
+    [
+      file('thp.ndjson', '{"pagelab":1,"source":"x","thp":"often"}\n'),
+      /thp\.ndjson:1: "thp".*madvise/,
+    ],
     [file('version.pagelab', changed(recording, 4, 99)), /version\.pagelab: byte 4: .*99/],
     [file('half.gz', gzipSync(recording).subarray(0, 3000)), /half\.gz: damaged gzip data/],
     [file('noise.gz', changed(gzipSync(recording), 2000, 1)), /noise\.gz: damaged gzip data/],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../../src/base/index.ts';
-import { KernelSubject } from '../../src/host/index.ts';
+import { KernelSubject, khugepagedCollapses, whyNoHugePages } from '../../src/host/index.ts';
 import {
   LAYOUT_NAMES,
   type LayoutName,
@@ -26,7 +26,7 @@ import { hasSwap, skipReason } from './needs-kernel.ts';
  */
 function recordTrace(
   layout: LayoutName,
-  profile: 'basic' | 'full',
+  profile: 'basic' | 'full' | 'huge',
   seed: number,
   ops: number,
 ): Uint8Array[] {
@@ -39,9 +39,10 @@ function recordTrace(
   const writer = writerFor('made.ndjson', (bytes) => chunks.push(bytes.slice()), {
     pagelab: 1,
     source: `random operations, seed ${seed}`,
+    ...(profile === 'huge' ? { thp: 'madvise' } : {}),
   });
   const live = new Set([1]);
-  const kernel = new KernelSubject();
+  const kernel = new KernelSubject({ hasHugePages: profile === 'huge' });
   try {
     for (let i = 0; i < ops; i++)
       recordOne(generator, kernel, live, (event) => writer.write(event));
@@ -82,6 +83,7 @@ function recordOne(
       vmPteKiB: seen.vmPteKiB,
       rssAnonKiB: seen.rssAnonKiB,
       presentPages: seen.present.reduce((sum, n) => sum + n, 0),
+      ...(seen.anonHugeKiB === undefined ? {} : { anonHugeKiB: seen.anonHugeKiB }),
       swappedPages: seen.swapped.reduce((sum, n) => sum + n, 0),
     };
     write({ ...emptyEvent(), op: Op.sample, pid, sample });
@@ -89,7 +91,26 @@ function recordOne(
 }
 
 const skip = skipReason() || (hasSwap() && 'swap is on: what MADV_PAGEOUT does depends on it');
+const skipHuge = skip || (whyNoHugePages() ?? false);
 const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
+
+for (const layout of LAYOUT_NAMES) {
+  test(`a trace with huge pages replays exactly: ${layout}`, { skip: skipHuge }, (t) => {
+    t.diagnostic(`PAGELAB_SEED=${seed}`);
+    const before = khugepagedCollapses();
+    const chunks = recordTrace(layout, 'huge', seed, 600);
+    const result = replay(openTrace('made.ndjson', chunks), parseKernel('linux-6.18'));
+    const { vmPteKiB, rssAnonKiB, anonHugeKiB } = result.truth.fields;
+    const isExact = [vmPteKiB, rssAnonKiB, anonHugeKiB].every((f) => f?.exact === f?.compared);
+    if (!isExact && khugepagedCollapses() !== before) {
+      t.skip('khugepaged was active during the run');
+      return;
+    }
+    assert.deepEqual(result.outcomes.first, []);
+    assert.ok(isExact, JSON.stringify(result.truth.fields));
+    assert.ok((anonHugeKiB?.compared ?? 0) >= 600);
+  });
+}
 
 for (const layout of LAYOUT_NAMES) {
   for (const profile of ['basic', 'full'] as const) {

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { utf8Bytes } from '../../src/base/index.ts';
+import { EngineSubject, PROFILES, parseKernel, replay, validate } from '../../src/lab/index.ts';
+import { formatEvent, openTrace } from '../../src/trace/index.ts';
+import { Model } from '../oracle/model.ts';
+
+/** The comparison itself, with the reference model in the kernel's place. */
+
+const kernel = parseKernel('linux-6.18');
+
+test('a mismatch is shrunk to a trace that can be replayed and shows it again', () => {
+  // The model has huge pages, the engine is told that there are none.
+  const result = validate({
+    seed: 5,
+    ops: 3000,
+    profile: PROFILES.huge,
+    kernel: () => new Model({ hasHugePages: true }),
+    engine: () => new EngineSubject(kernel, { enabled: 'never' }),
+  });
+  const [mismatch] = result.mismatches;
+  assert.ok(mismatch !== undefined && mismatch.trace.length < 20);
+  const text = [
+    '{"pagelab":1,"source":"validate","thp":"madvise"}',
+    ...mismatch.trace.map((event) => formatEvent(event)),
+    '{"op":"sample","pid":1,"rssAnonKiB":0}',
+  ];
+  const again = replay(openTrace('shrunk.ndjson', [utf8Bytes(text.join('\n'))]), kernel);
+  assert.equal(again.outcomes.compared, mismatch.trace.length);
+  assert.equal(again.outcomes.equal, mismatch.trace.length);
+  assert.ok((again.final.anonHugeKiB ?? 0) > 0);
+});
+
+test('what was disturbed is done again, and counts only undisturbed', () => {
+  let runs = 0;
+  let isDisturbed = true;
+  const result = validate({
+    seed: 5,
+    ops: 200,
+    profile: PROFILES.huge,
+    kernel: () => {
+      runs += 1;
+      return new Model({ hasHugePages: true });
+    },
+    // Wrong in the first run only.
+    engine: () => new EngineSubject(kernel, { enabled: runs === 1 ? 'never' : 'madvise' }),
+    wasDisturbed: () => {
+      const was = isDisturbed;
+      isDisturbed = false;
+      return was;
+    },
+  });
+  assert.equal(runs, 2);
+  assert.deepEqual(result.mismatches, []);
+  assert.equal(result.events, 200);
+});
