@@ -54,6 +54,8 @@ export {
   type KhugepagedSettings,
 } from './huge/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
+export { ingens, ingensWith } from './mechanisms/ingens/index.ts';
+export { INGENS_DEFAULTS, type IngensOptions } from './mechanisms/ingens/options.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';

@@ -95,6 +95,21 @@ export type ReturnToUserHook = (m: Machine, mm: number, nowNs: number) => void;
 /** Called when the last user of an address space is gone; its id may be another's afterwards. */
 export type SpaceGoneHook = (m: Machine, mm: number) => void;
 
+/** Called when a fault has filled an entry of private anonymous memory: its table, and the page. */
+export type PageAddedHook = (m: Machine, mm: number, leaf: number, page: number) => void;
+
+/**
+ * Called before MADV_DONTNEED takes entries [from, to) of a huge page, a part of it; true: they stay,
+ * and so does the huge page.
+ */
+export type HugePartlyFreedHook = (
+  m: Machine,
+  mm: number,
+  table: number,
+  from: number,
+  to: number,
+) => boolean;
+
 /** Called when a zone is short while others may not be; frames of it that came free. */
 export type NodeShortHook = (m: Machine, zone: number, frames: number) => number;
 
@@ -109,6 +124,8 @@ export interface MachineEvents {
   upperTableGone: UpperTableHook | null;
   returnToUser: ReturnToUserHook | null;
   spaceGone: SpaceGoneHook | null;
+  pageAdded: PageAddedHook | null;
+  hugePartlyFreed: HugePartlyFreedHook | null;
 }
 
 export class Machine {
@@ -122,7 +139,7 @@ export class Machine {
   /** First word of the page contents; 0 for none. */
   readonly contentsAt: number;
   /** Shared, or with contents: the short ways through a fault and over whole tables are closed. */
-  readonly isCareful: boolean;
+  isCareful: boolean;
   /** Entries of a table, address bits of a level, index mask, and pages per unit of `hi`. */
   readonly entryCount: number;
   readonly bits: number;
@@ -152,6 +169,8 @@ export class Machine {
     upperTableGone: null,
     returnToUser: null,
     spaceGone: null,
+    pageAdded: null,
+    hugePartlyFreed: null,
   };
   /** Stored tables that reclaim has opened for the moment (tables/stored.ts). */
   readonly opened: number[] = [];
@@ -198,6 +217,8 @@ export class Machine {
 
   /** Transparent huge pages; never on for a shared machine. */
   huge: HugePageSettings = HUGE_PAGE_DEFAULTS;
+  /** False where a mechanism makes huge pages in the background only. */
+  hasHugeFaults = true;
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;

@@ -1,5 +1,6 @@
 import { InputError } from '../base/index.ts';
 import {
+  ingens,
   LINUX_6_1,
   LINUX_6_18,
   type Machine,
@@ -48,6 +49,7 @@ export const MECHANISMS: readonly Mechanism[] = [
   movableIndexes,
   tableReclaim,
   tableReclaimAged,
+  ingens,
 ];
 
 /** What the main job compares. */

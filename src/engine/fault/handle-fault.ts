@@ -71,12 +71,18 @@ export function handleFault(
   }
   const rights = w[vma + V_FLAGS];
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
-  if (m.huge.enabled !== 'disabled' && w[vma + V_OBJECT] === 0) {
+  if (m.huge.enabled !== 'disabled' && m.hasHugeFaults && w[vma + V_OBJECT] === 0) {
     const result = faultHuge(m, mm, vma, hi, lo, isWrite);
     if (result !== NOT_HUGE) return result;
   }
   const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
-  return leaf <= 0 ? leaf : faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+  if (leaf <= 0) return leaf;
+  const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
+  if (m.events.pageAdded === null || result !== FAULT_DONE || w[vma + V_OBJECT] !== 0)
+    return result;
+  // Looked up anew: reclaim inside the fault may have taken the table away.
+  m.events.pageAdded(m, mm, findLeaf(m, mm, hi, lo), page);
+  return result;
 }
 
 /** The last-level table of the page, made where missing and remembered; or a FAULT_* code. */

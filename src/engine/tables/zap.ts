@@ -133,6 +133,10 @@ function zapTable(
   }
   const before = m.words[table + T_COUNT];
   const wasHuge = isHuge(m, table);
+  const { hugePartlyFreed } = m.events;
+  if (wasHuge && hugePartlyFreed !== null && (how & ZAP_RECLAIM_TABLES) !== 0) {
+    if (!isWholeSlot(m, from, to) && hugePartlyFreed(m, mm, table, from, to)) return;
+  }
   if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
   if (m.words[table + T_COUNT] !== 0) return;
   if (wasHuge && isWholeSlot(m, from, to)) {
@@ -262,6 +266,11 @@ function zapUniform(m: Machine, mm: number, table: number, shmem: boolean, how: 
 export function rssCounter(flags: number, shmem: boolean): number {
   if ((flags & ENTRY_OBJECT) === 0) return C_ANON;
   return shmem ? C_SHMEM : C_FILE;
+}
+
+/** Zaps entries [from, to) of a last-level table of anonymous memory, which stays. */
+export function zapEntries(m: Machine, mm: number, table: number, from: number, to: number): void {
+  zapLeaf(m, mm, table, from, to, false, 0);
 }
 
 function zapLeaf(

@@ -335,7 +335,8 @@ function addEvents(sum: Counters, more: Counters): void {
 /** khugepaged with what it may do on this machine; null where there are no huge pages for it. */
 function khugepagedOf(machine: Machine): Khugepaged | null {
   const { enabled } = machine.huge;
-  if (enabled === 'disabled' || enabled === 'never') return null;
+  // A mechanism that makes huge pages in the background does so in its place.
+  if (enabled === 'disabled' || enabled === 'never' || !machine.hasHugeFaults) return null;
   const khugepaged = new Khugepaged(machine);
   const { spaceGone } = machine.events;
   machine.events.spaceGone = (m, mm) => {
