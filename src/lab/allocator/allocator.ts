@@ -49,6 +49,9 @@ export class Allocator {
   readonly #slabAt: (page: number) => number;
   #activePages = 0;
   #largeCount = 0;
+  /** Chunks with a header in front. */
+  #headerCount = 0;
+  #sparePages = 0;
   /** Page class of the next mapping, where mappings grow. */
   #growClass: number = pageClassFloor(HUGE_PAGES);
   /** Where chunks are: huge extents that were freed, first pages by length in pages. */
@@ -141,9 +144,6 @@ export class Allocator {
       `${sum} + ${headers} of ${stats.mappedPages} pages`,
     );
   }
-
-  #headerCount = 0;
-  #sparePages = 0;
 
   /** Pages that are neither in use nor free: headers of chunks and spare huge extents. */
   #headerPages(): number {
