@@ -111,6 +111,10 @@ export const Z_LISTS = 16; // heads: [order][migrate type], MIGRATE_TYPES a row
 export const MIGRATE_TYPES = 4;
 export const MAX_ORDER = 10;
 export const Z_COUNTS = Z_LISTS + (MAX_ORDER + 1) * MIGRATE_TYPES; // free blocks of each order
+/** Direct compaction that failed is put off: attempts since, how long (a shift), from which order on. */
+export const Z_DEFER_CONSIDERED = 80;
+export const Z_DEFER_SHIFT = 81;
+export const Z_DEFER_ORDER = 82;
 export const ZONE_WORDS = 96;
 
 // A pageblock: 512 frames.

@@ -1,10 +1,12 @@
 import { allocExtent } from '../frames/alloc.ts';
 import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
-import { EXTENT_ANON } from '../frames/pageblock.ts';
+import { blockZone, EXTENT_ANON } from '../frames/pageblock.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { tryToCompact } from '../migrate/compact.ts';
+import type { CompactMode } from '../migrate/compact-zone.ts';
+import { resetDeferral } from '../migrate/defer.ts';
 import { VM_HUGEPAGE } from '../space/vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_INDEX_DELTA } from '../space/vma.ts';
 
@@ -24,18 +26,31 @@ export function allocHugeForFault(m: Machine, vma: number): number {
     if (wakes) m.kswapd.isWoken = true;
     return 0;
   }
-  m.compactionsInFault += 1;
-  return allocHugeHard(m);
+  // Without advice one light try is all (__GFP_NORETRY).
+  return compactFor(m, isAdvised ? HARD : LIGHT, true);
 }
 
-/** 2 MiB with compaction in the caller, first without and then with waiting for pages. */
+const LIGHT = ['async'] as const;
+const HARD = ['async', 'sync'] as const;
+
+/** 2 MiB with compaction by who asks, first without and then with waiting for pages. Not in a fault. */
 export function allocHugeHard(m: Machine): number {
+  return compactFor(m, HARD, false);
+}
+
+function compactFor(m: Machine, modes: readonly CompactMode[], isFault: boolean): number {
   let base = allocExtent(m, EXTENT_ANON);
-  for (const mode of ['async', 'sync'] as const) {
+  for (const mode of modes) {
     if (base !== 0) break;
     // Pages and tables that the caller looked up may have moved: it walks again.
     m.forgetWalk();
-    if (tryToCompact(m, L.BLOCK_SHIFT, mode).hasBlock) base = allocExtent(m, EXTENT_ANON);
+    const { hasBlock, statuses } = tryToCompact(m, L.BLOCK_SHIFT, mode, true);
+    // Counted as compact_stall is: not where every zone was skipped.
+    const hasRun = statuses.some((status) => status !== 'skipped' && status !== 'deferred');
+    if (isFault && hasRun) m.compactionsInFault += 1;
+    if (!hasBlock) continue;
+    base = allocExtent(m, EXTENT_ANON);
+    if (base !== 0) resetDeferral(m, blockZone(m, blockOf(m, base)), L.BLOCK_SHIFT, true);
   }
   return base;
 }

@@ -19,6 +19,7 @@ import {
   type CompactStatus,
   compactZone,
 } from './compact-zone.ts';
+import { deferCompaction, isCompactionDeferred, resetDeferral } from './defer.ts';
 
 /**
  * Compaction as it is asked for (mm/compaction.c): of all memory, as by writing to
@@ -90,20 +91,30 @@ export function compactionSuitable(m: Machine, zone: number, order: number): Sui
 
 /**
  * Compacts until some zone has a free block of the order that a movable allocation could take
- * (try_to_compact_pages). True if one has. Each call goes on where the last one stopped.
+ * (try_to_compact_pages). True if one has. Each call goes on where the last one stopped. `mayDefer`: a
+ * zone in which it failed lately is left out (defer.ts); for allocations, which try again and again.
  */
 export function tryToCompact(
   m: Machine,
   order: number,
   mode: CompactMode,
-): { hasBlock: boolean; statuses: (CompactStatus | 'skipped')[]; result: CompactResult } {
+  mayDefer = false,
+): {
+  hasBlock: boolean;
+  statuses: (CompactStatus | 'skipped' | 'deferred')[];
+  result: CompactResult;
+} {
   assert(!m.isShared, 'compaction is for exclusive machines');
   assert(order >= 1 && order <= HUGE_ORDER, `order ${order} not in 1..${HUGE_ORDER}`);
   drainAllPcp(m);
   const result = newResult(m);
-  const statuses: (CompactStatus | 'skipped')[] = [];
+  const statuses: (CompactStatus | 'skipped' | 'deferred')[] = [];
   let hasBlock = false;
   for (let zone = m.zoneCount - 1; zone >= 0 && !hasBlock; zone--) {
+    if (mayDefer && isCompactionDeferred(m, zone, order)) {
+      statuses.push('deferred');
+      continue;
+    }
     const suitability = compactionSuitable(m, zone, order);
     if (suitability === 'skipped') {
       statuses.push('skipped');
@@ -117,6 +128,8 @@ export function tryToCompact(
     statuses.push(status);
     // The scanners may also have met just when the block was there.
     hasBlock = compactionSuitable(m, zone, order) === 'success';
+    if (hasBlock) resetDeferral(m, zone, order, false);
+    else if (mode === 'sync') deferCompaction(m, zone, order);
   }
   result.hugeAfter = freeHugeBlocks(m);
   return { hasBlock, statuses, result };
