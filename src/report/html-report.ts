@@ -8,6 +8,7 @@ import { chartDrawer } from './html/chart.ts';
 import { curvesSection } from './html/curves.ts';
 import { freedSection } from './html/freed.ts';
 import { html, Markup, nothing } from './html/markup.ts';
+import { phasesSection } from './html/phases.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
 import { type KernelPicture, spaceSection } from './html/space-picture.ts';
 import { STYLE } from './html/style.ts';
@@ -45,6 +46,7 @@ ${meanBars(document.runs.map(figuresOf))}
 ${curvesSection(document, draw)}
 ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
+${phasesSection(document)}
 ${freedSection(document)}
 ${differencesSection(document, run)}
 ${methodSection(document, options.machine ?? '')}

@@ -20,6 +20,6 @@ function markText({
   anonHugeKiB = 0,
 }: MarkPoint): string {
   const rss = formatKiB(rssAnonKiB + rssFileKiB + rssShmemKiB);
-  const huge = anonHugeKiB > 0 ? `, ${formatKiB(anonHugeKiB)} of it in huge pages` : '';
+  const huge = anonHugeKiB > 0 ? ` (${formatKiB(anonHugeKiB)} in huge pages)` : '';
   return `${name} ${rss}${huge}`;
 }

@@ -3,6 +3,7 @@ import type { RunDocument } from '../lab/index.ts';
 import { figuresOf, isTimed, type KernelFigures, lastMoment, referenceRun } from './figures.ts';
 import { freedSentences } from './freed.ts';
 import { proofSentences } from './headline.ts';
+import { hugeSentences } from './huge.ts';
 import { markSentences } from './marks.ts';
 import {
   formatCount,
@@ -53,6 +54,7 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
   lines.push(...wrap(note(document), width).map((line) => paint(2, line)));
   for (const sentence of proofSentences(document, reference)) lines.push(...wrap(sentence, width));
   for (const sentence of markSentences(document)) lines.push(...wrap(sentence, width));
+  for (const sentence of hugeSentences(document)) lines.push(...wrap(sentence, width));
   if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
   for (const sentence of freedSentences(document)) lines.push(...wrap(sentence, width));
   return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');

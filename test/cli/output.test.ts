@@ -153,6 +153,17 @@ test('fragmentation of captured memory, as text and as JSON', async () => {
   assert.equal(normal.compaction.verdict, 'would run');
 });
 
+test('the terminal and the report say what huge pages did', async () => {
+  const path = join(scratch(), 'report.html');
+  const settings = ['--set', 'mib=64', '--set', 'thp=always', '--report', path];
+  const { code, stdout } = await pagelab(['run', 'sparse-access', '-k', 'linux', ...settings]);
+  assert.equal(code, 0);
+  // Half of the pages of 32 slots at random: each slot once, and all of it.
+  assert.match(stdout, /linux-6\.18, resident: touched 6\d\.\d MB \(6\d\.\d MB in huge pages\)/);
+  assert.match(stdout, /linux-6\.18, huge pages: 3[23] by a fault\./);
+  assert.match(readFileSync(path, 'utf8'), /huge pages: 3[23] by a fault/);
+});
+
 test('the terminal says what was resident at each mark', async () => {
   const { code, stdout } = await pagelab([
     'run',
