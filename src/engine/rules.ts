@@ -18,6 +18,8 @@ export interface Rules {
   readonly hasStackNoHugepage: boolean;
   /** A first write to the huge zero page gives a huge page (do_huge_zero_wp_pmd, v6.13). */
   readonly hasHugeZeroCow: boolean;
+  /** khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take them). */
+  readonly needsWritableToCollapse: boolean;
   /** Pages that a read fault on a file maps around the address: fault_around_bytes / 4096. */
   readonly faultAroundPages: number;
 }
@@ -31,6 +33,7 @@ export const LINUX_6_1: Rules = {
   hasFileGuardRegions: false,
   maxMapCount: 65530,
   hasHugeZeroCow: false,
+  needsWritableToCollapse: true,
   faultAroundPages: 16,
 };
 
@@ -43,5 +46,6 @@ export const LINUX_6_18: Rules = {
   hasFileGuardRegions: true,
   maxMapCount: 65530,
   hasHugeZeroCow: true,
+  needsWritableToCollapse: false,
   faultAroundPages: 16,
 };

@@ -14,6 +14,7 @@ import {
   type HugePageSettings,
   Khugepaged,
   LINUX_6_1,
+  LINUX_6_18,
   type Process,
   System,
   validateMachine,
@@ -197,6 +198,22 @@ test('khugepaged leaves slots with more holes than max_ptes_none, and those not 
   khugepaged.pass();
   assert.equal(hugeKiB(process), 2048);
   assert.equal(process.counters().rssAnonKiB, 2048 + 31 * 4);
+});
+
+test('khugepaged takes slots that nobody may write: seen on Linux 6.18; not on older kernels', () => {
+  for (const [rules, huge] of [
+    [LINUX_6_18, 8],
+    [LINUX_6_1, 0],
+  ] as const) {
+    const { system, process } = start({ enabled: 'madvise' }, 128, { rules });
+    map(process, 8 * HUGE);
+    process.touch(AT, true, 8, HUGE);
+    process.mprotect(AT, 8 * HUGE, 1);
+    process.madvise(AT, 8 * HUGE, MADV_HUGEPAGE);
+    new Khugepaged(system.machine).pass();
+    assert.equal(hugeKiB(process), huge * 2048, rules.name);
+    validateMachine(system.machine);
+  }
 });
 
 test('khugepaged goes from one process to the next, and comes to those that were there first', () => {

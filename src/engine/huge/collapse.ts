@@ -10,7 +10,8 @@ import {
 } from '../objects/contents.ts';
 import { swapCacheLookup, swapSlotPut } from '../objects/swap.ts';
 import { C_ANON, C_COLLAPSES, C_SWAP, C_SWAP_INS, C_ZERO, mmCounters } from '../space/mm.ts';
-import { V_ANON_VMA, vmaEnd, vmaStart } from '../space/vma.ts';
+import { VM_WRITE } from '../space/vm-flags.ts';
+import { V_ANON_VMA, V_FLAGS, vmaEnd, vmaStart } from '../space/vma.ts';
 import {
   ENTRY_ACCESSED,
   ENTRY_NONE,
@@ -98,11 +99,13 @@ export function collapseSlot(m: Machine, mm: number, vma: number, page: number):
 
 /**
  * Whether khugepaged takes a slot (hpage_collapse_scan_pmd): 'succeeded', or why not. At least one
- * page must have been used, and half of them where some are in swap; one must be writable.
+ * page must have been used, and half of them where some are in swap; on older kernels one must be
+ * writable.
  */
 export function slotFits(
   m: Machine,
   mm: number,
+  vma: number,
   page: number,
   limits: KhugepagedSettings,
 ): CollapseResult {
@@ -140,7 +143,8 @@ export function slotFits(
     found.swapped > limits.maxPtesSwap ||
     found.shared > limits.maxPtesShared;
   if (isTooMany) return 'too-many';
-  if (found.writable === 0) return 'unfit';
+  const isWritable = found.writable > 0 && (m.words[vma + V_FLAGS] & VM_WRITE) !== 0;
+  if (m.rules.needsWritableToCollapse && !isWritable) return 'unfit';
   const isUsed = found.used > 0 && (found.swapped === 0 || found.used >= m.entryCount / 2);
   return isUsed ? 'succeeded' : 'unused';
 }

@@ -127,7 +127,7 @@ export class Khugepaged {
   #collapse(mm: number, vma: number, page: number): CollapseResult {
     const m = this.#m;
     this.counters.slotsScanned += 1;
-    const fit = slotFits(m, mm, page, m.huge.khugepaged);
+    const fit = slotFits(m, mm, vma, page, m.huge.khugepaged);
     if (fit !== 'succeeded') return fit;
     const result = collapseSlot(m, mm, vma, page);
     if (result === 'succeeded') this.counters.collapsed += 1;
