@@ -129,6 +129,24 @@ for (const order of ['first', 'last'] as const) {
   });
 }
 
+test('who has nothing to promote does not keep the thread from others', () => {
+  // Nothing is asked for by faults: the regions were full before Ingens came.
+  const system = new System({ nodeBytes: [128 * 2 ** 20], bufferMiB: 64 });
+  const { machine } = system;
+  machine.huge = { ...machine.huge, enabled: 'madvise' };
+  const empty = spawn(system, 1, 2);
+  empty.touch(AT, true, 3);
+  const full = spawn(system, 2, 4);
+  full.touch(AT, true, 4 * 512);
+  machine.huge = { ...machine.huge, enabled: 'always' };
+  ingensWith({ ...INGENS_DEFAULTS, ...BY_USE }).attach(machine, 1);
+  for (let second = 0; second <= 4; second++) {
+    machine.events.returnToUser?.(machine, empty.mm, second * SECOND);
+  }
+  assert.deepEqual([hugePages(empty), hugePages(full)], [0, 4]);
+  validateMachine(machine);
+});
+
 test('idle huge pages count more: the active process is served until it has twice as many', () => {
   // tau 50 %: alpha is 1 for a process all of whose huge pages are idle, 0.5 for one with none.
   const { system, tick } = start({ ...BY_USE, sleepMs: 1_000_000, samplePercent: 100 }, 256);

@@ -57,8 +57,9 @@ export class Heat {
     return huge === 0 ? 0 : Math.min(1, (this.#idle.get(mm) ?? 0) / huge);
   }
 
-  isHot(table: number): boolean {
-    return (this.#histories.get(table)?.average ?? 0) >= HOT;
+  /** The table maps a huge page anew. */
+  forget(table: number): void {
+    this.#histories.delete(table);
   }
 
   scan(): void {

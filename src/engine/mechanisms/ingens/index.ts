@@ -57,7 +57,10 @@ function attach(m: Machine, options: IngensOptions, seed: number): Attached {
   assert(!m.isShared, 'huge pages are for machines of one thread');
   if (m.huge.enabled === 'disabled') m.huge = { ...m.huge, enabled: 'always' };
   const heat = new Heat(m, options, new Random(seed));
-  const promoter = new Promoter(m, options, heat, (table) => regions.forget(table));
+  const promoter = new Promoter(m, options, heat, (table) => {
+    regions.forget(table);
+    heat.forget(table);
+  });
   const regions = new Regions(m, () => promoter.keptMin());
   // Every fault is heard of: none takes the way that tells nobody.
   m.isCareful = true;

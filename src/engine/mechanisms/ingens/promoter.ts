@@ -19,6 +19,10 @@ interface Space {
   readonly asked: Set<number>;
   /** Page from which the thread goes on through this address space. */
   cursor: number;
+  /** Promotions of the pass through it that is under way. */
+  promoted: number;
+  /** The last pass found nothing to promote: others first. */
+  isBarren: boolean;
 }
 
 /**
@@ -95,7 +99,7 @@ export class Promoter {
   #spaceOf(mm: number): Space {
     let space = this.#spaces.get(mm);
     if (space === undefined) {
-      space = { requests: [], asked: new Set(), cursor: 0 };
+      space = { requests: [], asked: new Set(), cursor: 0, promoted: 0, isBarren: false };
       this.#spaces.set(mm, space);
     }
     return space;
@@ -112,13 +116,22 @@ export class Promoter {
     this.#promote(mm, page, this.usedMin(), nowNs);
   }
 
-  /** One stretch of the address space of the process that deserves most. */
+  /**
+   * One stretch of the address space of the process that deserves most. A pass that found nothing lets
+   * the others have theirs first, or who has nothing to promote would have the thread for ever.
+   */
   #walk(nowNs: number): void {
     const m = this.#m;
     const all: number[] = [];
     for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) all.push(mm);
     if (all.length === 0) return;
-    const mm = this.#best(all.reverse());
+    all.reverse();
+    let fertile = all.filter((mm) => !this.#spaceOf(mm).isBarren);
+    if (fertile.length === 0) {
+      for (const mm of all) this.#spaceOf(mm).isBarren = false;
+      fertile = all;
+    }
+    const mm = this.#best(fertile);
     const space = this.#spaceOf(mm);
     let left = this.#options.pagesToScan;
     let index = findVmaIndex(m, mm, space.cursor);
@@ -128,34 +141,38 @@ export class Promoter {
       space.cursor = Math.max(space.cursor, first);
       for (; space.cursor + m.entryCount <= vmaEnd(m, vma) && left > 0; left -= m.entryCount) {
         // What a fault did not ask for must be in use for the most part.
-        this.#promote(mm, space.cursor, this.keptMin(), nowNs);
+        if (this.#promote(mm, space.cursor, this.keptMin(), nowNs)) space.promoted += 1;
         space.cursor += m.entryCount;
       }
     }
-    if (left > 0) space.cursor = 0;
+    if (left <= 0) return;
+    space.isBarren = space.promoted === 0;
+    space.promoted = 0;
+    space.cursor = 0;
   }
 
-  #promote(mm: number, page: number, usedMin: number, nowNs: number): void {
+  #promote(mm: number, page: number, usedMin: number, nowNs: number): boolean {
     const m = this.#m;
     const vma = vmaLookup(m, mm, page);
-    if (vma === 0 || !wantsHuge(m, vma) || m.words[vma + V_ANON_VMA] === 0) return;
-    if (!holdsSlot(m, vma, page)) return;
+    if (vma === 0 || !wantsHuge(m, vma) || m.words[vma + V_ANON_VMA] === 0) return false;
+    if (!holdsSlot(m, vma, page)) return false;
     const hi = Math.floor(page / m.loPages);
     const table = leafWord(m, mm, hi, page - hi * m.loPages);
-    if (table <= 0 || isHuge(m, table)) return;
+    if (table <= 0 || isHuge(m, table)) return false;
     // It may have lost pages since it was asked for.
     const used = m.words[table + T_COUNT];
-    if (used < usedMin) return;
+    if (used < usedMin) return false;
     const result = collapseSlot(m, mm, vma, page);
     if (result !== 'succeeded') {
       if (result === 'no-memory') this.failures += 1;
-      return;
+      return false;
     }
     this.promotions += 1;
     this.#onPromoted(leafWord(m, mm, hi, page - hi * m.loPages));
     const { copyNs, zeroNs, fixedNs } = this.#options;
     const takesNs = used * copyNs + (m.entryCount - used) * zeroNs + fixedNs;
     this.#busyNs = Math.max(this.#busyNs, nowNs) + takesNs;
+    return true;
   }
 
   /** The one with the largest metric; the first of equals. */
