@@ -217,8 +217,8 @@ export class Machine {
 
   /** Transparent huge pages; never on for a shared machine. */
   huge: HugePageSettings = HUGE_PAGE_DEFAULTS;
-  /** False where a mechanism makes huge pages in the background only. */
-  hasHugeFaults = true;
+  /** Faults may give huge pages: not where there are none, or a mechanism makes them in the background. */
+  hasHugeFaults = false;
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;
@@ -304,7 +304,8 @@ export class Machine {
     if (options.hasContents === true) words[L.H_CONTENTS] = planContents(words, options.swapBytes);
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
     m.huge = { ...HUGE_PAGE_DEFAULTS, ...options.huge };
-    assert(!isShared || m.huge.enabled === 'disabled', 'huge pages are for machines of one thread');
+    m.hasHugeFaults = m.huge.enabled !== 'disabled';
+    assert(!isShared || !m.hasHugeFaults, 'huge pages are for machines of one thread');
     formatArena(m);
     formatZones(m, zones, cpus);
     m.preferZone();

@@ -71,7 +71,7 @@ export function handleFault(
   }
   const rights = w[vma + V_FLAGS];
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
-  if (m.huge.enabled !== 'disabled' && m.hasHugeFaults && w[vma + V_OBJECT] === 0) {
+  if (m.hasHugeFaults && w[vma + V_OBJECT] === 0) {
     const result = faultHuge(m, mm, vma, hi, lo, isWrite);
     if (result !== NOT_HUGE) return result;
   }

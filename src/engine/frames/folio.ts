@@ -5,6 +5,7 @@ import {
   B_PREV,
   B_STATE,
   BLOCK_FRAMES,
+  BLOCK_WORDS,
   H_SPLIT_FIRST,
   H_SPLIT_LAST,
 } from '../layout.ts';
@@ -63,7 +64,7 @@ export function splitFolio(m: Machine, block: number): number {
   const chunk = w[block + B_CHUNK];
   if (chunk === 0 || w[block + B_MAPCOUNT] === BLOCK_FRAMES) return 0;
   dequeue(m, block);
-  const base = ((block - m.blocksAt) / 8) * BLOCK_FRAMES;
+  const base = ((block - m.blocksAt) / BLOCK_WORDS) * BLOCK_FRAMES;
   let freed = 0;
   for (let i = 0; i < BLOCK_FRAMES; i++) {
     const rec = chunk + i * FRAME_WORDS;

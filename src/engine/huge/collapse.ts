@@ -79,9 +79,10 @@ export function collapseSlot(m: Machine, mm: number, vma: number, page: number):
   const lo = page - hi * m.loPages;
   if (findTable(m, mm, 1, hi, lo) === 0) return 'no-upper-table';
   if (findTable(m, mm, 0, hi, lo) === 0) return 'no-table';
-  if (isUnfit(m, mm, hi, lo)) return 'unfit';
   const before = ensureLeaf(m, mm, hi, lo);
-  if (before !== 0 && isHuge(m, before)) return 'mapped';
+  if (before === 0) return 'no-memory';
+  if (isHuge(m, before)) return 'mapped';
+  if (isUnfit(m, before)) return 'unfit';
   const base = allocHugeHard(m);
   if (base === 0) return 'no-memory';
   // Looked up only now: compaction may have moved the table.
@@ -149,8 +150,7 @@ export function slotFits(
   return isUsed ? 'succeeded' : 'unused';
 }
 
-function isUnfit(m: Machine, mm: number, hi: number, lo: number): boolean {
-  const table = ensureLeaf(m, mm, hi, lo);
+function isUnfit(m: Machine, table: number): boolean {
   for (let i = 0; i < m.entryCount; i++) {
     const flags = entryFlags(m, table, i);
     const kind = flags & KIND_MASK;

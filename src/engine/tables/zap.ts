@@ -133,9 +133,8 @@ function zapTable(
   }
   const before = m.words[table + T_COUNT];
   const wasHuge = isHuge(m, table);
-  const { hugePartlyFreed } = m.events;
-  if (wasHuge && hugePartlyFreed !== null && (how & ZAP_RECLAIM_TABLES) !== 0) {
-    if (!isWholeSlot(m, from, to) && hugePartlyFreed(m, mm, table, from, to)) return;
+  if (wasHuge && (how & ZAP_RECLAIM_TABLES) !== 0 && !isWholeSlot(m, from, to)) {
+    if (m.events.hugePartlyFreed?.(m, mm, table, from, to) === true) return;
   }
   if (before !== 0) zapLeaf(m, mm, table, from, to, shmem, how);
   if (m.words[table + T_COUNT] !== 0) return;

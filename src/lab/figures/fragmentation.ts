@@ -5,9 +5,8 @@ import { findWorkload, openWorkload, workloadValues } from '../workloads/index.t
 import { GIB_BYTES } from '../workloads/program.ts';
 import type { Figure, FigureContext, FigureResult } from './figure.ts';
 import { onlyHere, verdictOf } from './parts.ts';
+import { INGENS_PAPER } from './sources.ts';
 
-const SOURCE =
-  'Kwon et al., "Coordinated and Efficient Huge Page Management with Ingens", OSDI 2016';
 const KERNEL = 'linux-6.18';
 const FILLED_GIB = 24;
 const HUGE_ORDER = 9;
@@ -22,7 +21,7 @@ export const INGENS_FRAGMENTATION: Figure = {
   what: 'memory of 25 GiB of which 24 are filled and half of that is given back in pieces',
   unit: 's',
   published: '2 minutes to fragment 24 GB',
-  source: SOURCE,
+  source: INGENS_PAPER,
   method: 'model',
   inputs: [
     {
@@ -30,7 +29,7 @@ export const INGENS_FRAGMENTATION: Figure = {
       value: 'frag-normal, one pass: half of every 4 MiB, in pieces of 1 MiB down to 4 KiB',
       source: 'frag_normal of the released code (ut-osa/ingens, programs/micro)',
     },
-    { name: 'a fault', value: `${FAULT_US} µs`, source: SOURCE },
+    { name: 'a fault', value: `${FAULT_US} µs`, source: INGENS_PAPER },
     { name: 'a call', value: `${CALL_US} µs`, source: 'ours, measured on Linux 6.18 (replay.md)' },
   ],
   rule: 'none: how the published memory was fragmented, and how far, was not published',

@@ -2,10 +2,9 @@ import type { RunResult } from '../replay/result.ts';
 import type { Figure, FigureContext, FigurePart, FigureResult } from './figure.ts';
 import { onlyHere, verdictOf, within } from './parts.ts';
 import { runWorkload } from './run-workload.ts';
+import { INGENS_PAPER } from './sources.ts';
 
 /** Ingens: Kwon et al., "Coordinated and Efficient Huge Page Management with Ingens", OSDI'16 (seed 002). */
-const SOURCE =
-  'Kwon et al., "Coordinated and Efficient Huge Page Management with Ingens", OSDI 2016';
 const KERNEL = 'linux-6.18';
 const KIB_PER_GIB = 2 ** 20;
 const PUBLISHED_BASE_GIB = 12.2;
@@ -23,7 +22,7 @@ export const INGENS_FIGURES: readonly Figure[] = [
     what: 'Redis after 70 % of its 8 KB objects were deleted: resident memory with base pages, with huge pages and under Ingens',
     unit: 'GiB',
     published: '12.2 GB with base pages, 20.7 GB with huge pages (+69 %); 12.3 GB with Ingens',
-    source: SOURCE,
+    source: INGENS_PAPER,
     method: 'engine',
     inputs: [
       {
@@ -55,10 +54,10 @@ export const INGENS_FIGURES: readonly Figure[] = [
     what: 'MongoDB after 15 million gets of 1 KB objects by YCSB: resident memory',
     unit: 'GiB',
     published: '10.1 GB with base pages, 12.4 GB with huge pages (+23 %)',
-    source: SOURCE,
+    source: INGENS_PAPER,
     method: 'engine',
     inputs: [
-      { name: 'gets', value: '15 million, Zipf 0.99', source: `${SOURCE}; YCSB’s default` },
+      { name: 'gets', value: '15 million, Zipf 0.99', source: `${INGENS_PAPER}; YCSB’s default` },
       { name: 'records', value: '10 million of 1 KiB', source: 'ours: not published' },
       {
         name: 'how full buffers are',

@@ -2,10 +2,9 @@ import { HARDWARE_PRESETS, type HardwarePreset } from '../../engine/index.ts';
 import { GIB_BYTES } from '../workloads/program.ts';
 import type { Figure, FigurePart, FigureResult } from './figure.ts';
 import { onlyHere, verdictOf, within } from './parts.ts';
+import { INGENS_PAPER } from './sources.ts';
 
 /** How much memory TLBs reach: the chart of "Coordinated and Efficient Huge Page Management with Ingens". */
-const SOURCE =
-  'Kwon et al., "Coordinated and Efficient Huge Page Management with Ingens", OSDI 2016';
 const MEMORY_BYTES = 64 * GIB_BYTES;
 const KIB4 = 4096;
 const MIB2 = 2 ** 21;
@@ -26,7 +25,7 @@ export const TLB_COVERAGE: Figure = {
   unit: '%',
   published:
     '2 MB pages: 0.1 %, 0.1 %, 3.2 %, 4.6 % (Sandy Bridge, Ivy Bridge, Haswell, Skylake); 4 KB pages: 0.01 %, 0.01 %, 0.05 %, 0.11 %',
-  source: `${SOURCE} (slides; the pairing of the 4 KB labels with the bars is our reading)`,
+  source: `${INGENS_PAPER} (slides; the pairing of the 4 KB labels with the bars is our reading)`,
   method: 'arithmetic',
   inputs: [
     {

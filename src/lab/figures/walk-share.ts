@@ -3,10 +3,9 @@ import { makeHardware } from '../hardware/hardware.ts';
 import { translate } from '../hardware/translate.ts';
 import type { Figure, FigureContext, FigurePart, FigureResult } from './figure.ts';
 import { onlyHere } from './parts.ts';
+import { INGENS_PAPER } from './sources.ts';
 
 /** Cycles in page walks, native and nested, with base and huge pages: counts times constants. */
-const SOURCE =
-  'Kwon et al., "Coordinated and Efficient Huge Page Management with Ingens", OSDI 2016';
 const PRESET = 'haswell';
 const SETTINGS = { mib: '8192', accesses: '1000000', skewPercent: '60' } as const;
 /** What the program itself spends on an access; see the inputs. */
@@ -20,7 +19,7 @@ export const WALK_SHARE: Figure = {
   unit: '%',
   published:
     'bars without numbers on an axis to 70 %: 429.mcf, graph analytics, SVM and MongoDB; higher in virtual machines, with 4 KB pages',
-  source: SOURCE,
+  source: INGENS_PAPER,
   method: 'model',
   inputs: [
     {
