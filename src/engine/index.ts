@@ -60,6 +60,12 @@ export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';
 export {
+  RESERVATION_DEFAULTS,
+  type ReservationOptions,
+  reservations,
+  reservationsWith,
+} from './mechanisms/reservations/index.ts';
+export {
   makeTableReclaim,
   type TableReclaimOptions,
   tableReclaim,

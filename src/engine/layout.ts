@@ -60,6 +60,9 @@ export const H_PCP_END = 45;
 /** Pageblocks of huge pages that wait to be split, oldest first (frames/folio.ts). */
 export const H_SPLIT_FIRST = 46;
 export const H_SPLIT_LAST = 47;
+/** Reservations that are partially populated, least recently changed first (frames/reservation.ts). */
+export const H_RESERVED_FIRST = 52;
+export const H_RESERVED_LAST = 53;
 /** Guards stored tables: their records, the pool, the counts (tables/stored.ts). */
 export const H_STORED_LOCK = 31;
 /** Locks of a shared machine: all anon_vmas; swap; the lists of address spaces and objects. */

@@ -1,6 +1,7 @@
 import { assert, InputError } from '../base/index.ts';
 import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
 import { clearPcpArrays } from './frames/pcp.ts';
+import { noReservations, type ReservationState } from './frames/reservation.ts';
 import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import { HUGE_PAGE_DEFAULTS, type HugePageSettings } from './huge/settings.ts';
@@ -99,6 +100,18 @@ export type SpaceGoneHook = (m: Machine, mm: number) => void;
 export type PageAddedHook = (m: Machine, mm: number, leaf: number, page: number) => void;
 
 /**
+ * Called when a fault is about to take a frame for a page of an area's anonymous memory, whose table is
+ * `leaf`: the frame that it is to take, or 0 for any. It must not reclaim.
+ */
+export type PlacePageHook = (
+  m: Machine,
+  vma: number,
+  leaf: number,
+  hi: number,
+  lo: number,
+) => number;
+
+/**
  * Called before MADV_DONTNEED takes entries [from, to) of a huge page, a part of it; true: they stay,
  * and so does the huge page.
  */
@@ -124,6 +137,7 @@ export interface MachineEvents {
   upperTableGone: UpperTableHook | null;
   returnToUser: ReturnToUserHook | null;
   spaceGone: SpaceGoneHook | null;
+  placePage: PlacePageHook | null;
   pageAdded: PageAddedHook | null;
   hugePartlyFreed: HugePartlyFreedHook | null;
 }
@@ -169,6 +183,7 @@ export class Machine {
     upperTableGone: null,
     returnToUser: null,
     spaceGone: null,
+    placePage: null,
     pageAdded: null,
     hugePartlyFreed: null,
   };
@@ -181,6 +196,9 @@ export class Machine {
   /** Reclaim in the background, and what reclaim did. */
   readonly kswapd: KswapdState = noKswapd();
   readonly vmstat: Vmstat = noVmstat();
+
+  /** Frames kept together for a region (frames/reservation.ts). */
+  readonly reservations: ReservationState = noReservations();
 
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;

@@ -12,6 +12,7 @@ import {
   TYPE_ANON,
   TYPE_FOLIO,
   TYPE_FREE,
+  TYPE_HELD,
   TYPE_INDEX,
   TYPE_KERNEL,
   TYPE_MASK,
@@ -34,6 +35,7 @@ import {
   MIGRATE_ISOLATE,
   NO_ZONE,
 } from './frames/pageblock.ts';
+import { isReserved } from './frames/reservation.ts';
 import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import * as L from './layout.ts';
 import type { Machine } from './machine.ts';
@@ -447,7 +449,17 @@ function checkAreas(m: Machine, mm: number): void {
 /** Every frame is free, on a cpu's list, a table, a page, or reserved. */
 function checkFrames(m: Machine, tally: Tally): void {
   const w = m.words;
-  const found = { free: 0, pcp: 0, tables: 0, objects: 0, anon: 0, reserved: 0, pool: 0, folio: 0 };
+  const found = {
+    free: 0,
+    pcp: 0,
+    tables: 0,
+    objects: 0,
+    anon: 0,
+    reserved: 0,
+    pool: 0,
+    folio: 0,
+    held: 0,
+  };
   const freeByZone: number[] = new Array(m.zoneCount).fill(0);
   const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
   for (let pfn = 0; pfn < m.blockCount * L.BLOCK_FRAMES; ) {
@@ -476,6 +488,7 @@ function checkFrames(m: Machine, tally: Tally): void {
   );
   assert(found.pool === poolFrames(m), `frames of the pool: ${found.pool}, ${poolFrames(m)} kept`);
   assert(found.folio === unmappedFolioFrames(m), `frames of huge pages: ${found.folio}`);
+  checkReservations(m, found.held);
   let anonMapped = 0;
   for (const pfn of tally.maps.keys()) if (typeOf(m, pfn) === TYPE_ANON) anonMapped++;
   assert(found.anon === anonMapped, `anonymous frames: ${found.anon}, mapped ${anonMapped}`);
@@ -488,6 +501,34 @@ function typeOf(m: Machine, pfn: number): number {
   const chunk = m.words[block + L.B_CHUNK];
   if (chunk === 0) return blockExtent(m, block) === EXTENT_ANON ? TYPE_ANON : TYPE_OBJECT;
   return m.words[chunk + (pfn & (L.BLOCK_FRAMES - 1)) * FRAME_WORDS + F_STATE] & TYPE_MASK;
+}
+
+/** Each held frame belongs to a reservation, which counts its pages and is queued until it is full. */
+function checkReservations(m: Machine, held: number): void {
+  const w = m.words;
+  const queued = new Set<number>();
+  for (let block = w[L.H_RESERVED_FIRST], prev = 0; block !== 0; block = w[block + L.B_NEXT]) {
+    assert(isReserved(m, block) && w[block + L.B_PREV] === prev, 'the queue of reservations');
+    queued.add(block);
+    prev = block;
+  }
+  let inReservations = 0;
+  let standing = 0;
+  for (let b = 0; b < m.blockCount; b++) {
+    const block = m.blocksAt + b * L.BLOCK_WORDS;
+    if (!isReserved(m, block)) continue;
+    standing += 1;
+    let own = 0;
+    for (let i = 0; i < L.BLOCK_FRAMES; i++) {
+      if (typeOf(m, b * L.BLOCK_FRAMES + i) === TYPE_HELD) own += 1;
+    }
+    assert(own + w[block + L.B_MAPCOUNT] === L.BLOCK_FRAMES, `pages of a reservation: ${own} held`);
+    assert(queued.has(block) === own > 0, 'a reservation is queued until it is full');
+    inReservations += own;
+  }
+  const state = m.reservations;
+  assert(held === inReservations && held === state.heldFrames, `frames held: ${held}`);
+  assert(standing === state.standing, `reservations: ${standing} found`);
 }
 
 /** A page that also stands in swap is the one that its slot's users would get. */
@@ -507,6 +548,7 @@ interface FrameCounts {
   reserved: number;
   pool: number;
   folio: number;
+  held: number;
 }
 
 /** Counts the frames of a pageblock (or free block of two); returns how many those are. */
@@ -559,6 +601,9 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       return 1;
     case TYPE_FOLIO:
       found.folio += 1;
+      return 1;
+    case TYPE_HELD:
+      found.held += 1;
       return 1;
     case TYPE_KERNEL:
       found.reserved += 1;

@@ -11,6 +11,7 @@ import {
   pteRefLock,
   pteRefPercpu,
   type Rules,
+  reservations,
   tableReclaim,
   tableReclaimAged,
   tableScan,
@@ -50,6 +51,7 @@ export const MECHANISMS: readonly Mechanism[] = [
   tableReclaim,
   tableReclaimAged,
   ingens,
+  reservations,
 ];
 
 /** What the main job compares. */

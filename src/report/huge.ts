@@ -26,5 +26,15 @@ function hugeParts({ final }: RunResult): string[] {
       `${formatKiB(unmappedKiB)} beside the RSS still in use, as what is given back of a huge page waits until memory is short`,
     );
   }
-  return parts;
+  return [...parts, ...reservationParts(final.reservations)];
+}
+
+/** Memory that is neither free nor in use: frames kept for pages that are not there. */
+function reservationParts(counts: Record<string, number> | undefined): string[] {
+  const { made = 0, broken = 0, heldKiB = 0, heldPeakKiB = 0 } = counts ?? {};
+  if (made === 0) return [];
+  return [
+    `${formatCount(made)} reservations, of which ${formatCount(broken)} were broken`,
+    `${formatKiB(heldKiB)} held at the end for pages that are not there, at most ${formatKiB(heldPeakKiB)}`,
+  ];
 }

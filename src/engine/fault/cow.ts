@@ -1,7 +1,5 @@
-import { allocFrame } from '../frames/alloc.ts';
 import { F_INDEX, F_MAPCOUNT, F_MAPPING, F_SWAP_SLOT } from '../frames/frame-record.ts';
 import { dropMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
-import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { contentsOfFrame, readContents, writeContents } from '../objects/contents.ts';
@@ -16,6 +14,7 @@ import { ensureTable } from '../tables/walk.ts';
 import { releaseEntry, rssCounter } from '../tables/zap.ts';
 import { FAULT_DONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
+import { allocPageFrame } from './place-page.ts';
 
 /**
  * A write to a present entry without write permission (do_wp_page): a shared mapping just gets it;
@@ -50,7 +49,7 @@ export function copyOnWrite(
   }
   // Read first: on an exclusive machine reclaim inside the allocation may take the page away.
   const contents = kind === ENTRY_PAGE ? readContents(m, contentsOfFrame(m, pfn)) : 0;
-  const copy = allocFrame(m, MIGRATE_MOVABLE);
+  const copy = allocPageFrame(m, vma, leaf, hi, lo);
   if (copy === 0) return FAULT_OOM;
   formatAnonFrame(m, copy, vma, hi, lo);
   writeContents(m, copy, contents);

@@ -1,4 +1,3 @@
-import { allocFrame } from '../frames/alloc.ts';
 import {
   F_INDEX,
   F_MAPCOUNT,
@@ -9,8 +8,7 @@ import {
   frameRecord,
   TYPE_ANON,
 } from '../frames/frame-record.ts';
-import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
-import { freeToPcp } from '../frames/pcp.ts';
+import { freeAnon } from '../frames/map-count.ts';
 import { faultHuge, NOT_HUGE, touchHuge } from '../huge/fault-huge.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -45,6 +43,7 @@ import { ensureTable, findLeaf } from '../tables/walk.ts';
 import { copyOnWrite } from './cow.ts';
 import { FAULT_DONE, FAULT_NONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
 import { faultOnObject, isBeyondObject, refuseBeyondObject } from './object-fault.ts';
+import { allocPageFrame } from './place-page.ts';
 import { faultShared } from './shared-fault.ts';
 import { swapIn } from './swap-in.ts';
 
@@ -157,7 +156,7 @@ export function faultOnLeaf(
   }
   if (!isWrite) return mapZeroPage(m, mm, leaf, index);
   if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
-  const pfn = allocFrame(m, MIGRATE_MOVABLE);
+  const pfn = allocPageFrame(m, vma, leaf, hi, lo);
   if (pfn === 0) return FAULT_OOM;
   if (m.walkOwner === 0 && !m.isShared) {
     // Reclaim ran inside the allocation and freed tables: walk again.
@@ -221,7 +220,7 @@ function mapAfterReclaim(
 ): number {
   const leaf = ensureTable(m, mm, 0, hi, lo);
   if (leaf === 0) {
-    freeToPcp(m, pfn, frameRecord(m, pfn));
+    freeAnon(m, pfn, frameRecord(m, pfn));
     return FAULT_OOM;
   }
   formatAnonFrame(m, pfn, vma, hi, lo);

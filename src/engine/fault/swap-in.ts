@@ -1,7 +1,5 @@
-import { allocFrame } from '../frames/alloc.ts';
 import { F_MAPPING } from '../frames/frame-record.ts';
 import { addMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
-import { MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import type { Machine } from '../machine.ts';
 import { rootAnonVma } from '../objects/anon-vma.ts';
 import { contentsOfSlot, readContents, writeContents } from '../objects/contents.ts';
@@ -21,6 +19,7 @@ import { changeEntry, entryWord } from '../tables/leaf.ts';
 import { copyOnWrite } from './cow.ts';
 import { FAULT_DONE, FAULT_OOM } from './fault-codes.ts';
 import { formatAnonFrame } from './handle-fault.ts';
+import { allocPageFrame } from './place-page.ts';
 
 /**
  * A touch of a page that was swapped out (do_swap_page). A slot with other users stays, and its
@@ -44,7 +43,7 @@ export function swapIn(
   if (pfn !== 0 && mapCount(m, pfn) > 0) {
     addMapping(m, pfn);
   } else {
-    pfn = allocFrame(m, MIGRATE_MOVABLE);
+    pfn = allocPageFrame(m, vma, leaf, hi, lo);
     if (pfn === 0) {
       unlockSwap(m);
       return FAULT_OOM;

@@ -41,6 +41,8 @@ export const TYPE_KERNEL = 7;
 export const TYPE_ZPOOL = 8;
 /** A part of a huge page that nothing maps any more (frames/folio.ts). */
 export const TYPE_FOLIO = 9;
+/** Held for a page of a region that is not there (frames/reservation.ts). */
+export const TYPE_HELD = 10;
 
 // Flags of anonymous and object frames, in F_STATE.
 export const FRAME_ACTIVE = 1 << 8; // on the active list

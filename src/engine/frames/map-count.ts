@@ -18,6 +18,7 @@ import {
 } from './frame-record.ts';
 import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_NONE } from './pageblock.ts';
 import { freeToPcp } from './pcp.ts';
+import { depopulate, isReserved } from './reservation.ts';
 
 /**
  * How often a frame is mapped, and what happens when the last mapping goes: an anonymous frame is
@@ -80,6 +81,7 @@ export function freeAnon(m: Machine, pfn: number, rec: number): void {
   }
   const block = blockOf(m, pfn);
   if (isFolio(m, block)) unmapFolioFrame(m, rec, block);
+  else if (isReserved(m, block)) depopulate(m, rec, block);
   else freeToPcp(m, pfn, rec);
 }
 

@@ -22,6 +22,8 @@ import {
  *   bits 8-11 extent: all 512 frames are one thing, without records of their own
  *   bits 12-15 zone, 15 for memory that is not online
  *   bit  16   compaction found nothing here lately (PB_migrate_skip)
+ *   bit  17   one page of 2 MiB (folio.ts)
+ *   bit  18   kept together for a region (reservation.ts)
  *   bits 20-23 migrate type from before the block was isolated
  */
 export const MIGRATE_UNMOVABLE = 0;

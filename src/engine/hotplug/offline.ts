@@ -9,6 +9,7 @@ import {
 } from '../frames/isolate.ts';
 import { blockExtent, EXTENT_TABLES } from '../frames/pageblock.ts';
 import { drainAllPcp } from '../frames/pcp.ts';
+import { breakReservationOf } from '../frames/reservation.ts';
 import { B_CHUNK, B_MAPPING, BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { type FrameUse, frameUse, isMovableUse, isUnmovableUse } from '../migrate/frame-use.ts';
@@ -80,7 +81,10 @@ function emptyRange(
   moved: { pagesMoved: number; tablesMoved: number },
 ): boolean {
   for (let pfn = start; pfn < end; pfn++) {
-    if (pfn % BLOCK_FRAMES === 0) splitFolioOf(m, pfn);
+    if (pfn % BLOCK_FRAMES === 0) {
+      splitFolioOf(m, pfn);
+      breakReservationOf(m, pfn);
+    }
     const use = frameUse(m, pfn);
     if (!isMovableUse(m, use)) continue;
     if (migrateTablesExtent(m, pfn)) {

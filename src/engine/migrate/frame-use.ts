@@ -6,6 +6,7 @@ import {
   frameRecord,
   TYPE_ANON,
   TYPE_FOLIO,
+  TYPE_HELD,
   TYPE_INDEX,
   TYPE_KERNEL,
   TYPE_MASK,
@@ -37,6 +38,7 @@ import { ownerOfTable } from '../tables/table.ts';
 export type FrameUse =
   | 'free'
   | 'pcp' // on a cpu's list
+  | 'held' // for a page of a region that is not there
   | 'anon'
   | 'object' // a page of a file or of shared memory
   | 'table' // a page table of an address space
@@ -52,6 +54,8 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
   switch (m.words[rec + F_STATE] & TYPE_MASK) {
     case TYPE_PCP:
       return 'pcp';
+    case TYPE_HELD:
+      return 'held';
     case TYPE_ANON:
     case TYPE_FOLIO:
       return 'anon';
@@ -107,7 +111,8 @@ export function isMovableUse(m: Machine, use: FrameUse): boolean {
   }
 }
 
-/** True if the frame is neither free nor movable, nor missing. */
+/** True if the frame is in use, there, and cannot be moved. */
 export function isUnmovableUse(m: Machine, use: FrameUse): boolean {
-  return use !== 'free' && use !== 'pcp' && use !== 'absent' && !isMovableUse(m, use);
+  const isInUse = use !== 'free' && use !== 'pcp' && use !== 'held' && use !== 'absent';
+  return isInUse && !isMovableUse(m, use);
 }

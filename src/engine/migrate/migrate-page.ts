@@ -13,6 +13,7 @@ import {
   TYPE_TAIL,
 } from '../frames/frame-record.ts';
 import { ensureRecord } from '../frames/map-count.ts';
+import { breakReservationOf } from '../frames/reservation.ts';
 import type { Machine } from '../machine.ts';
 import { objectPageOf } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
@@ -33,6 +34,7 @@ export function migratePage(m: Machine, from: number, to: number): void {
   const w = m.words;
   const old = ensureRecord(m, from);
   splitFolioOf(m, from);
+  breakReservationOf(m, from);
   const rec = frameRecord(m, to);
   remap(m, from, to, w[old + F_MAPCOUNT]);
   if ((w[old + F_STATE] & TYPE_MASK) === TYPE_OBJECT) {

@@ -17,6 +17,7 @@ import {
 } from '../frames/frame-record.ts';
 import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_OBJECT } from '../frames/pageblock.ts';
 import { drainAllPcp } from '../frames/pcp.ts';
+import { breakReservations } from '../frames/reservation.ts';
 import { zoneAt } from '../frames/zones.ts';
 import {
   B_CHUNK,
@@ -83,6 +84,8 @@ export class Reclaimer {
   readonly reclaim = (m: Machine, frames: number): number => {
     const want = Math.max(frames, framesToHighMark(m));
     let freed = splitDeferred(m, want);
+    freed += breakReservations(m, want - freed);
+    const held = m.reservations.heldFrames;
     if (m.events.tablesShort !== null && freed < want) freed += shrinkTables(m, want - freed);
     for (let round = 0; round < 3 && freed < frames; round++) {
       this.#turn = (this.#turn + SWAPPINESS) % 200;
@@ -90,6 +93,8 @@ export class Reclaimer {
       freed += this.#shrink(m, first, want - freed);
       if (freed < want) freed += this.#shrink(m, 1 - first, want - freed);
     }
+    // A page of a reservation leaves its frame held: as many come free by breaking some.
+    breakReservations(m, m.reservations.heldFrames - held);
     if (m.events.tablesShort === null) return freed;
     closeOpened(m);
     // What pages could not give, tables must.

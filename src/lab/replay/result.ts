@@ -56,6 +56,7 @@ export interface MechanismCounters {
   'table-reclaim'?: Record<string, number>;
   'table-reclaim-aged'?: Record<string, number>;
   'table-scan'?: Record<string, number>;
+  reservations?: Record<string, number>;
 }
 
 /** Counters summed over processes, and what belongs to the machine. */
