@@ -54,6 +54,8 @@ export {
   type KhugepagedSettings,
 } from './huge/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
+export { hawkeye, hawkeyeWith } from './mechanisms/hawkeye/index.ts';
+export { HAWKEYE_DEFAULTS, type HawkeyeOptions } from './mechanisms/hawkeye/options.ts';
 export { ingens, ingensWith } from './mechanisms/ingens/index.ts';
 export { INGENS_DEFAULTS, type IngensOptions } from './mechanisms/ingens/options.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';

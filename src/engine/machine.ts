@@ -111,6 +111,15 @@ export type PlacePageHook = (
   lo: number,
 ) => number;
 
+/** Called when frames from `pfn` on leave free memory, to be anything. */
+export type FrameTakenHook = (m: Machine, pfn: number, frames: number) => void;
+
+/** Called when a fault has given 2 MiB of zeros, from frame `base` on. */
+export type HugeAddedHook = (m: Machine, mm: number, base: number) => void;
+
+/** Called when a write to private anonymous memory has come through, whether it was a fault or not. */
+export type PageWrittenHook = (m: Machine, mm: number, hi: number, lo: number) => void;
+
 /**
  * Called before MADV_DONTNEED takes entries [from, to) of a huge page, a part of it; true: they stay,
  * and so does the huge page.
@@ -137,8 +146,11 @@ export interface MachineEvents {
   upperTableGone: UpperTableHook | null;
   returnToUser: ReturnToUserHook | null;
   spaceGone: SpaceGoneHook | null;
+  frameTaken: FrameTakenHook | null;
   placePage: PlacePageHook | null;
   pageAdded: PageAddedHook | null;
+  hugeAdded: HugeAddedHook | null;
+  pageWritten: PageWrittenHook | null;
   hugePartlyFreed: HugePartlyFreedHook | null;
 }
 
@@ -183,8 +195,11 @@ export class Machine {
     upperTableGone: null,
     returnToUser: null,
     spaceGone: null,
+    frameTaken: null,
     placePage: null,
     pageAdded: null,
+    hugeAdded: null,
+    pageWritten: null,
     hugePartlyFreed: null,
   };
   /** Stored tables that reclaim has opened for the moment (tables/stored.ts). */
@@ -237,6 +252,8 @@ export class Machine {
   huge: HugePageSettings = HUGE_PAGE_DEFAULTS;
   /** Faults may give huge pages: not where there are none, or a mechanism makes them in the background. */
   hasHugeFaults = false;
+  /** khugepaged runs where faults may give huge pages: not where a mechanism stands in its place. */
+  hasKhugepaged = true;
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;

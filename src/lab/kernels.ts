@@ -1,5 +1,6 @@
 import { InputError } from '../base/index.ts';
 import {
+  hawkeye,
   ingens,
   LINUX_6_1,
   LINUX_6_18,
@@ -52,6 +53,7 @@ export const MECHANISMS: readonly Mechanism[] = [
   tableReclaimAged,
   ingens,
   reservations,
+  hawkeye,
 ];
 
 /** What the main job compares. */
@@ -137,7 +139,8 @@ function configured(mechanism: Mechanism, settings: readonly string[]): Mechanis
   for (const setting of own) {
     const at = setting.indexOf('=');
     const name = setting.slice(mechanism.id.length + 1, at);
-    if (at < 0 || mechanism.settings?.[name] === undefined) {
+    const isKnown = mechanism.settings?.[name] !== undefined || mechanism.takes?.(name) === true;
+    if (at < 0 || !isKnown) {
       const known = Object.keys(mechanism.settings ?? {}).join(', ') || 'none';
       throw new InputError(`--set ${setting}: ${mechanism.id} has the settings: ${known}`);
     }

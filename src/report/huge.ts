@@ -26,7 +26,21 @@ function hugeParts({ final }: RunResult): string[] {
       `${formatKiB(unmappedKiB)} beside the RSS still in use, as what is given back of a huge page waits until memory is short`,
     );
   }
-  return [...parts, ...reservationParts(final.reservations)];
+  return [...parts, ...reservationParts(final.reservations), ...hawkeyeParts(final.hawkeye)];
+}
+
+/** Faults whose memory had been zeroed before, and what was given back as it was zero. */
+function hawkeyeParts(counts: Record<string, number> | undefined): string[] {
+  if (counts === undefined) return [];
+  const { hugeFaultsPreZeroed = 0, faultsPreZeroed = 0, recoveredKiB = 0 } = counts;
+  const parts: string[] = [];
+  if (hugeFaultsPreZeroed + faultsPreZeroed > 0) {
+    parts.push(
+      `${formatCount(hugeFaultsPreZeroed)} huge and ${formatCount(faultsPreZeroed)} small pages from memory zeroed before`,
+    );
+  }
+  if (recoveredKiB > 0) parts.push(`${formatKiB(recoveredKiB)} of zeros given back`);
+  return parts;
 }
 
 /** Memory that is neither free nor in use: frames kept for pages that are not there. */

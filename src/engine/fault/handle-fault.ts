@@ -72,15 +72,19 @@ export function handleFault(
   if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
   if (m.hasHugeFaults && w[vma + V_OBJECT] === 0) {
     const result = faultHuge(m, mm, vma, hi, lo, isWrite);
-    if (result !== NOT_HUGE) return result;
+    if (result !== NOT_HUGE) {
+      if (isWrite && result >= 0) m.events.pageWritten?.(m, mm, hi, lo);
+      return result;
+    }
   }
   const leaf = leafForFault(m, mm, vma, hi, lo, isWrite);
   if (leaf <= 0) return leaf;
   const result = faultOnLeaf(m, mm, vma, leaf, hi, lo, isWrite);
-  if (m.events.pageAdded === null || result !== FAULT_DONE || w[vma + V_OBJECT] !== 0)
-    return result;
+  const { pageAdded, pageWritten } = m.events;
+  if ((pageAdded === null && pageWritten === null) || w[vma + V_OBJECT] !== 0) return result;
   // Looked up anew: reclaim inside the fault may have taken the table away.
-  m.events.pageAdded(m, mm, findLeaf(m, mm, hi, lo), page);
+  if (pageAdded !== null && result === FAULT_DONE) pageAdded(m, mm, findLeaf(m, mm, hi, lo), page);
+  if (pageWritten !== null && isWrite && result >= 0) pageWritten(m, mm, hi, lo);
   return result;
 }
 

@@ -18,8 +18,14 @@ export function allocFrame(m: Machine, type: number): number {
   const w = m.words;
   const at = m.preferredPcp + PCP_TOPS + type;
   const pfn = w[w[at] - 1];
-  if (pfn === 0) return allocFrameSlow(m, type);
+  if (pfn === 0) return told(m, allocFrameSlow(m, type), 1);
   w[at] -= 1;
+  return m.events.frameTaken === null ? pfn : told(m, pfn, 1);
+}
+
+/** Frames from `pfn` on leave free memory, if it is not 0. */
+function told(m: Machine, pfn: number, frames: number): number {
+  if (pfn !== 0) m.events.frameTaken?.(m, pfn, frames);
   return pfn;
 }
 
@@ -54,7 +60,7 @@ function allocFrameSlow(m: Machine, type: number): number {
  * as an allocation with PF_MEMALLOC. 0 if there is none.
  */
 export function allocFrameInReclaim(m: Machine, type: number): number {
-  return popFromZones(m, type, -1);
+  return told(m, popFromZones(m, type, -1), 1);
 }
 
 /** A frame of one zone that leaves it `floor` free ones; 0 if there is none. Without reclaim. */
@@ -63,7 +69,7 @@ export function allocFrameInZone(m: Machine, zone: number, type: number, floor: 
   const at = pcpAt(m, zone) + PCP_TOPS + type;
   if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) return 0;
   w[at] -= 1;
-  return w[w[at]];
+  return told(m, w[w[at]], 1);
 }
 
 function popFromZones(m: Machine, type: number, mark: number): number {
@@ -98,7 +104,7 @@ export function allocExtent(m: Machine, extent: number, type: number = MIGRATE_M
     if (m.isShared) m.unlock(z + L.Z_LOCK);
     if (pfn === 0) continue;
     setBlockExtent(m, blockOf(m, pfn), extent);
-    return pfn;
+    return told(m, pfn, L.BLOCK_FRAMES);
   }
   return 0;
 }
@@ -116,7 +122,7 @@ export function allocExtents(m: Machine, blocks: number, extent: number): number
     for (let i = 0; i < blocks; i++) {
       setBlockExtent(m, blockOf(m, pfn + i * L.BLOCK_FRAMES), extent);
     }
-    return pfn;
+    return told(m, pfn, blocks * L.BLOCK_FRAMES);
   }
   return 0;
 }

@@ -68,7 +68,10 @@ export function faultHuge(
   const counters = mmCounters(m, mm);
   w[counters + (isZero ? C_ZERO : C_ANON)] += m.entryCount;
   w[counters + C_FAULTS] += 1;
-  if (!isZero) w[counters + C_HUGE_FAULTS] += 1;
+  if (!isZero) {
+    w[counters + C_HUGE_FAULTS] += 1;
+    m.events.hugeAdded?.(m, mm, base);
+  }
   return FAULT_DONE;
 }
 
@@ -108,6 +111,7 @@ export function touchHuge(
     w[counters + C_ZERO] -= m.entryCount;
     w[counters + C_ANON] += m.entryCount;
     w[counters + C_HUGE_FAULTS] += 1;
+    m.events.hugeAdded?.(m, mm, base);
   } else {
     const base = w[leaf + T_CONTENTS];
     if (!isMappedOnce(m, base)) {

@@ -16,6 +16,8 @@ export interface Mechanism {
   attach(m: Machine, seed?: number): void;
   /** Settings by name with their defaults, whole numbers; `withSettings` takes all of them. */
   readonly settings?: Readonly<Record<string, number>>;
+  /** Settings beyond those that it takes, as one for each process; 0 where not given. */
+  takes?(name: string): boolean;
   withSettings?(values: Readonly<Record<string, number>>): Mechanism;
   /** What it counts of the whole machine, where it counts anything. */
   counters?(m: Machine): Record<string, number>;

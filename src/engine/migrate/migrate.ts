@@ -18,6 +18,7 @@ import { migratePage } from './migrate-page.ts';
 export function moveFrame(m: Machine, from: number, to: number): boolean {
   const use = frameUse(m, from);
   if (!isMovableUse(m, use)) return false;
+  m.events.frameTaken?.(m, to, 1);
   if (use === 'anon' || use === 'object') {
     migratePage(m, from, to);
     return true;

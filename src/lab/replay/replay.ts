@@ -336,7 +336,7 @@ function addEvents(sum: Counters, more: Counters): void {
 function khugepagedOf(machine: Machine): Khugepaged | null {
   const { enabled } = machine.huge;
   // A mechanism that makes huge pages in the background does so in its place.
-  if (enabled === 'never' || !machine.hasHugeFaults) return null;
+  if (enabled === 'never' || !machine.hasHugeFaults || !machine.hasKhugepaged) return null;
   const khugepaged = new Khugepaged(machine);
   const { spaceGone } = machine.events;
   machine.events.spaceGone = (m, mm) => {

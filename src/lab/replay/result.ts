@@ -57,6 +57,7 @@ export interface MechanismCounters {
   'table-reclaim-aged'?: Record<string, number>;
   'table-scan'?: Record<string, number>;
   reservations?: Record<string, number>;
+  hawkeye?: Record<string, number>;
 }
 
 /** Counters summed over processes, and what belongs to the machine. */

@@ -26,6 +26,7 @@ export function reservationsWith(options: ReservationOptions): Mechanism {
     id: 'reservations',
     title: 'frames reserved by 2 MiB, huge pages when all of them are used (FreeBSD)',
     excludes: {
+      hawkeye: 'each decides alone which regions become huge pages',
       ingens: 'each decides alone which regions become huge pages',
       'movable-tables': 'a table that moves while its entries become one is not brought together',
       'table-reclaim': HUGE,
