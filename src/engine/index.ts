@@ -56,8 +56,13 @@ export {
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export { hawkeye, hawkeyeWith } from './mechanisms/hawkeye/index.ts';
 export { HAWKEYE_DEFAULTS, type HawkeyeOptions } from './mechanisms/hawkeye/options.ts';
-export { ingens, ingensWith } from './mechanisms/ingens/index.ts';
-export { INGENS_DEFAULTS, type IngensOptions } from './mechanisms/ingens/options.ts';
+export { ingens, ingensArtifact, ingensWith } from './mechanisms/ingens/index.ts';
+export {
+  INGENS_ARTIFACT_DEFAULTS,
+  INGENS_DEFAULTS,
+  type IngensOptions,
+} from './mechanisms/ingens/options.ts';
+export { RELEASED } from './mechanisms/ingens/variant.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';

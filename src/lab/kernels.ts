@@ -2,6 +2,7 @@ import { InputError } from '../base/index.ts';
 import {
   hawkeye,
   ingens,
+  ingensArtifact,
   LINUX_6_1,
   LINUX_6_18,
   type Machine,
@@ -54,6 +55,7 @@ export const MECHANISMS: readonly Mechanism[] = [
   ingens,
   reservations,
   hawkeye,
+  ingensArtifact,
 ];
 
 /** What the main job compares. */

@@ -109,6 +109,19 @@ export function allocExtent(m: Machine, extent: number, type: number = MIGRATE_M
   return 0;
 }
 
+/** True if `allocExtent` for movable memory would find a pageblock. */
+export function hasExtent(m: Machine): boolean {
+  const w = m.words;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const z = zoneAt(m, zone);
+    if (w[z + L.Z_FREE] - L.BLOCK_FRAMES < w[z + L.Z_LOW]) continue;
+    for (let order = L.BLOCK_SHIFT; order <= L.MAX_ORDER; order++) {
+      if (w[z + L.Z_COUNTS + order] > 0) return true;
+    }
+  }
+  return false;
+}
+
 /** `blocks` pageblocks one after the other, each an extent; the first frame, or 0. */
 export function allocExtents(m: Machine, blocks: number, extent: number): number {
   const w = m.words;

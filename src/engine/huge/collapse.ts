@@ -72,8 +72,17 @@ export function madviseCollapse(
   return isAll ? 0 : -Errno.EINVAL;
 }
 
-/** Collapses the slot that begins at `page`, which lies in the VMA whole; the VMA has an anon_vma. */
-export function collapseSlot(m: Machine, mm: number, vma: number, page: number): CollapseResult {
+/**
+ * Collapses the slot that begins at `page`, which lies in the VMA whole; the VMA has an anon_vma.
+ * `alloc` gives 2 MiB in one piece, or 0.
+ */
+export function collapseSlot(
+  m: Machine,
+  mm: number,
+  vma: number,
+  page: number,
+  alloc: (m: Machine) => number = allocHugeHard,
+): CollapseResult {
   if (page < vmaStart(m, vma) || page + m.entryCount > vmaEnd(m, vma)) return 'unfit';
   const hi = Math.floor(page / m.loPages);
   const lo = page - hi * m.loPages;
@@ -83,7 +92,7 @@ export function collapseSlot(m: Machine, mm: number, vma: number, page: number):
   if (before === 0) return 'no-memory';
   if (isHuge(m, before)) return 'mapped';
   if (isUnfit(m, before)) return 'unfit';
-  const base = allocHugeHard(m);
+  const base = alloc(m);
   if (base === 0) return 'no-memory';
   // Looked up only now: compaction may have moved the table.
   const table = ensureLeaf(m, mm, hi, lo);

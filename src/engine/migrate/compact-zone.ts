@@ -1,5 +1,6 @@
 import { buddyFree, removeFree } from '../frames/buddy.ts';
 import { isFolio } from '../frames/folio.ts';
+import { externalFragmentation } from '../frames/fragmentation.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { freeHeadOrder } from '../frames/isolate.ts';
 import {
@@ -36,14 +37,26 @@ export interface CompactControl {
   readonly mode: CompactMode;
   readonly isWholeZone: boolean;
   readonly ignoresSkips: boolean;
+  /** Stop where at most so many percent of the zone's free memory are in blocks too small. */
+  readonly scoreMax?: number;
+  /** What may be moved; what is moved is taken off. */
+  readonly budget?: CompactBudget;
+  /** True for a pageblock, by number, of which nothing is to be moved. */
+  readonly spares?: (block: number) => boolean;
+}
+
+/** Pages, and rounds of at most 32 pages; for several zones together. */
+export interface CompactBudget {
+  pages: number;
+  rounds: number;
 }
 
 export const COMPACT_SUCCESS = 'success';
 /**
  * `complete`: the scanners met, over the whole zone. `partial`: they met, but had not begun at the
- * zone's ends. `no-memory`: no free frame was left between them.
+ * zone's ends. `no-memory`: no free frame was left between them. `spent`: the budget is.
  */
-export type CompactStatus = 'success' | 'complete' | 'partial' | 'no-memory';
+export type CompactStatus = 'success' | 'complete' | 'partial' | 'no-memory' | 'spent';
 
 const CLUSTER_MAX = 32;
 
@@ -123,10 +136,18 @@ class ZoneCompaction {
       if (this.#control.order >= 0) w[this.#z + L.Z_COMPACT_FLUSH] = 1;
       return this.#isWholeZone ? 'complete' : 'partial';
     }
+    const { budget, scoreMax } = this.#control;
+    if (budget !== undefined && (budget.pages <= 0 || budget.rounds <= 0)) return 'spent';
+    if (scoreMax !== undefined) return this.#score() <= scoreMax ? 'success' : undefined;
     if (this.#control.order < 0 || this.#migratePfn !== blockStart(this.#migratePfn)) {
       return undefined;
     }
     return this.#hasBlock() ? 'success' : undefined;
+  }
+
+  /** fragmentation_score_zone. */
+  #score(): number {
+    return externalFragmentation(this.#m, this.#zone, L.BLOCK_SHIFT);
   }
 
   /** A movable allocation of the order would find a block of its own type, or could claim one. */
@@ -160,7 +181,7 @@ class ZoneCompaction {
       // Never into the free scanner's pageblock.
       if (end > this.#freePfn) return false;
       const isFresh = this.#migratePfn === first;
-      const isSkipped = isFresh && !this.#isSuitable(first);
+      const isSkipped = isFresh && (!this.#isSuitable(first) || this.#isSpared(first));
       if (!this.#isMine(first) || isSkipped || !this.#isSource(first)) {
         this.#migratePfn = end;
         continue;
@@ -168,6 +189,10 @@ class ZoneCompaction {
       this.#isolateBlock(end);
       return this.#pages.length > 0;
     }
+  }
+
+  #isSpared(pfn: number): boolean {
+    return this.#control.spares?.(pfn >> L.BLOCK_SHIFT) === true;
   }
 
   /** suitable_migration_source. */
@@ -198,13 +223,20 @@ class ZoneCompaction {
       else if (use === 'table') result.tablesStuck++;
       else if (isUnmovableUse(m, use)) result.otherStuck++;
       pfn++;
-      if (this.#pages.length >= CLUSTER_MAX && !this.#finishesBlock) break;
+      if (this.#pages.length >= this.#cluster()) break;
     }
     this.#migratePfn = Math.min(pfn, end);
     const isAtEnd = this.#migratePfn === end;
     if (!isAtEnd || (this.#pages.length > 0 && !this.#finishesBlock)) return;
     setBlockSkipped(m, blockOf(m, end - 1), true);
     this.#rememberMigrate(end);
+  }
+
+  /** Pages that are collected before they are moved. */
+  #cluster(): number {
+    const most = this.#finishesBlock ? L.BLOCK_FRAMES : CLUSTER_MAX;
+    const { budget } = this.#control;
+    return budget === undefined ? most : Math.min(most, budget.pages, budget.rounds * CLUSTER_MAX);
   }
 
   /** update_cached_migrate. */
@@ -219,6 +251,11 @@ class ZoneCompaction {
   /** migrate_pages: false if free frames ran out; what was not moved stays where it is. */
   #migratePages(): boolean {
     const m = this.#m;
+    const { budget } = this.#control;
+    if (budget !== undefined) {
+      budget.pages -= this.#pages.length;
+      budget.rounds -= Math.ceil(this.#pages.length / CLUSTER_MAX);
+    }
     for (let i = 0; i < this.#pages.length; i++) {
       const pfn = this.#pages[i] as number;
       if (this.#free.length === 0) this.#isolateFreePages(this.#pages.length - i);

@@ -1,6 +1,7 @@
 import { assert } from '../../base/index.ts';
 import {
   compactionSuitabilityOf,
+  externalFragmentation,
   freeBlocksOf,
   isCostlyOrder,
   type Suitability,
@@ -14,6 +15,7 @@ import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import {
   COMPACT_SUCCESS,
+  type CompactBudget,
   type CompactControl,
   type CompactMode,
   type CompactStatus,
@@ -80,6 +82,55 @@ export function compactMemory(m: Machine): CompactResult {
   }
   result.hugeAfter = freeHugeBlocks(m);
   return result;
+}
+
+/** What a thread that compacts ahead of need may do at a time. */
+export interface CompactBound extends CompactBudget {
+  /** As in CompactControl: a zone with at most that score is left alone. */
+  readonly scoreMax: number;
+  readonly spares: (block: number) => boolean;
+}
+
+/**
+ * Compacts zones for blocks of order 9 within a bound. Each call goes on where the last one stopped; a
+ * zone that it has gone through is begun again.
+ */
+export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
+  assert(!m.isShared, 'compaction is for exclusive machines');
+  const result = newResult(m);
+  const { scoreMax, spares } = bound;
+  const budget: CompactBudget = { pages: bound.pages, rounds: bound.rounds };
+  let isDrained = false;
+  for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    if (externalFragmentation(m, zone, HUGE_ORDER) <= scoreMax || !hasRoom(m, zone)) continue;
+    if (!isDrained) drainAllPcp(m);
+    isDrained = true;
+    m.forgetWalk();
+    const status = compactZone(
+      m,
+      zone,
+      {
+        order: -1,
+        mode: 'sync',
+        isWholeZone: false,
+        ignoresSkips: false,
+        scoreMax,
+        budget,
+        spares,
+      },
+      result,
+    );
+    if (status === 'complete' || status === 'partial') resetIsolationSuitable(m, zone);
+    if (status === 'spent') break;
+  }
+  result.hugeAfter = freeHugeBlocks(m);
+  return result;
+}
+
+/** Free frames for what is moved meanwhile (__compaction_suitable). */
+function hasRoom(m: Machine, zone: number): boolean {
+  const z = zoneAt(m, zone);
+  return m.words[z + L.Z_FREE] > m.words[z + L.Z_LOW] + 2 * L.BLOCK_FRAMES;
 }
 
 /** Whether compaction of a zone for an order is due. */

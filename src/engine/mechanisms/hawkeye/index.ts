@@ -34,6 +34,7 @@ export function hawkeyeWith(options: HawkeyeOptions, overhead: MmuOverhead = new
     title: 'huge pages at once from zeroed memory, the most used first, zeros given back (HawkEye)',
     excludes: {
       ingens: OTHER,
+      'ingens-artifact': OTHER,
       reservations: OTHER,
       'movable-tables': 'regions are known by their tables, which must not move',
       'table-reclaim': TABLES,

@@ -28,6 +28,7 @@ export function reservationsWith(options: ReservationOptions): Mechanism {
     excludes: {
       hawkeye: 'each decides alone which regions become huge pages',
       ingens: 'each decides alone which regions become huge pages',
+      'ingens-artifact': 'each decides alone which regions become huge pages',
       'movable-tables': 'a table that moves while its entries become one is not brought together',
       'table-reclaim': HUGE,
       'table-reclaim-aged': HUGE,
