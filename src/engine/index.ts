@@ -53,6 +53,14 @@ export {
   type HugePageSettings,
   type KhugepagedSettings,
 } from './huge/settings.ts';
+export type { KsmCounters } from './ksm/counters.ts';
+export { attachKsm, type Ksm } from './ksm/ksm.ts';
+export {
+  KSM_DEFAULTS,
+  KSM_HUGE_MODES,
+  type KsmHugeMode,
+  type KsmSettings,
+} from './ksm/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
 export { hawkeye, hawkeyeWith } from './mechanisms/hawkeye/index.ts';
 export { HAWKEYE_DEFAULTS, type HawkeyeOptions } from './mechanisms/hawkeye/options.ts';

@@ -5,6 +5,8 @@ import { noReservations, type ReservationState } from './frames/reservation.ts';
 import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
 import { HUGE_PAGE_DEFAULTS, type HugePageSettings } from './huge/settings.ts';
+import type { Ksm } from './ksm/ksm.ts';
+import type { KsmSettings } from './ksm/settings.ts';
 import * as L from './layout.ts';
 import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
@@ -55,6 +57,8 @@ export interface MachineOptions {
   hasContents?: boolean;
   /** Transparent huge pages, over their defaults (huge/settings.ts). Off where not said. */
   huge?: Partial<HugePageSettings>;
+  /** Samepage merging, over its defaults (ksm/settings.ts); a `System` puts it on. None where not said. */
+  ksm?: Partial<KsmSettings>;
   /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
   bufferMiB?: number;
 }
@@ -132,6 +136,9 @@ export type HugePartlyFreedHook = (
   to: number,
 ) => boolean;
 
+/** Asked by whoever must choose between a huge page's use and its memory: is it used much? */
+export type IsHugeHotHook = (m: Machine, mm: number, table: number) => boolean;
+
 /** Called when a zone is short while others may not be; frames of it that came free. */
 export type NodeShortHook = (m: Machine, zone: number, frames: number) => number;
 
@@ -152,6 +159,7 @@ export interface MachineEvents {
   hugeAdded: HugeAddedHook | null;
   pageWritten: PageWrittenHook | null;
   hugePartlyFreed: HugePartlyFreedHook | null;
+  isHugeHot: IsHugeHotHook | null;
 }
 
 export class Machine {
@@ -201,6 +209,7 @@ export class Machine {
     hugeAdded: null,
     pageWritten: null,
     hugePartlyFreed: null,
+    isHugeHot: null,
   };
   /** Stored tables that reclaim has opened for the moment (tables/stored.ts). */
   readonly opened: number[] = [];
@@ -259,6 +268,11 @@ export class Machine {
   compactionsInFault = 0;
   /** Huge pages split since memory was short (thp_deferred_split_page is when they began to wait). */
   deferredSplits = 0;
+
+  /** Samepage merging; null where there is none. */
+  ksm: Ksm | null = null;
+  /** Pages written with contents that nobody said (fault/fill.ts). */
+  unknownContents = 0;
 
   /** Cache of the last walk: address space, hi, index in the second-lowest table, leaf table. */
   walkOwner = 0;
@@ -336,7 +350,8 @@ export class Machine {
     const zones = planZones(plan);
     words[L.H_ZONES] = zones.length;
     const isShared = options.isShared ?? false;
-    if (options.hasContents === true) words[L.H_CONTENTS] = planContents(words, options.swapBytes);
+    if (options.hasContents === true || options.ksm !== undefined)
+      words[L.H_CONTENTS] = planContents(words, options.swapBytes);
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
     m.huge = { ...HUGE_PAGE_DEFAULTS, ...options.huge };
     m.hasHugeFaults = m.huge.enabled !== 'disabled';

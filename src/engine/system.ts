@@ -2,8 +2,10 @@ import { assert } from '../base/index.ts';
 import { CG_MAX_EVENTS, CG_OOM_KILLS, cgroupCreate, cgroupExcess } from './cgroup/cgroup.ts';
 import { type Counters, countersOf } from './counters.ts';
 import { FAULT_OOM } from './fault/fault-codes.ts';
+import { fillPage } from './fault/fill.ts';
 import { touchRange } from './fault/touch.ts';
 import { makeRoom } from './frames/make-room.ts';
+import { attachKsm } from './ksm/ksm.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
 import { chooseVictim, reapVictim } from './reclaim/oom.ts';
@@ -46,6 +48,9 @@ export class System {
     this.machine =
       machineOrOptions instanceof Machine ? machineOrOptions : Machine.create(machineOrOptions);
     attachReclaim(this.machine);
+    const isMachine = machineOrOptions instanceof Machine;
+    if (!isMachine && machineOrOptions.ksm !== undefined)
+      attachKsm(this.machine, machineOrOptions.ksm);
   }
 
   /** A memory cgroup that may use so many bytes (cgroup/cgroup.ts); its id, for `spawn`. */
@@ -320,6 +325,22 @@ export class Process {
       faults += result;
       this.#system.keepLimit(cgroup);
       if (!this.isAlive) return FAULT_OOM;
+    }
+    return faults;
+  }
+
+  /**
+   * As `touch` for writes on a machine with contents: each page then holds `content`, 0 or more, or for
+   * -1 something that no other page holds (fault/fill.ts).
+   */
+  fill(addr: number, content: number, count = 1, strideBytes = 4096): number {
+    let faults = 0;
+    for (let i = 0; i < count; i++) {
+      const at = addr + i * strideBytes;
+      const result = this.touch(at, true);
+      if (result < 0) return result;
+      faults += result;
+      fillPage(this.machine, this.mm, Math.floor(at / 4096), content);
     }
     return faults;
   }

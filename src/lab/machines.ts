@@ -3,6 +3,8 @@ import {
   HUGE_DEFRAG,
   HUGE_PAGE_DEFAULTS,
   type KhugepagedSettings,
+  KSM_HUGE_MODES,
+  type KsmSettings,
   MAX_CPUS,
   type MachineOptions,
   TOY_GEOMETRY,
@@ -105,6 +107,30 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
     case 'maxPtesNone':
       setKhugepaged(machine, { maxPtesNone: wholeNumber(key, value, 0) });
       return true;
+    case 'ksm':
+      setKsm(machine, { isRunning: oneOf(key, value, ['run', 'stop']) === 'run' });
+      return true;
+    case 'ksmPages':
+      setKsm(machine, { pagesToScan: wholeNumber(key, value, 1) });
+      return true;
+    case 'ksmSleepMs':
+      setKsm(machine, { sleepMs: wholeNumber(key, value, 1) });
+      return true;
+    case 'ksmMaxSharing':
+      setKsm(machine, { maxPageSharing: wholeNumber(key, value, 2) });
+      return true;
+    case 'ksmZeroPages':
+      setKsm(machine, { usesZeroPages: oneOf(key, value, ['0', '1']) === '1' });
+      return true;
+    case 'ksmSmartScan':
+      setKsm(machine, { isSmartScan: oneOf(key, value, ['0', '1']) === '1' });
+      return true;
+    case 'ksmHuge':
+      setKsm(machine, { hugePages: oneOf(key, value, KSM_HUGE_MODES) });
+      return true;
+    case 'ksmPreserve':
+      setKsm(machine, { preservePercent: wholeNumber(key, value, 0) });
+      return true;
     case 'geometry': {
       const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
       const geometry = geometries[value as keyof typeof geometries];
@@ -122,6 +148,10 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
 function setKhugepaged(machine: MachineOptions, change: Partial<KhugepagedSettings>): void {
   const khugepaged = { ...HUGE_PAGE_DEFAULTS.khugepaged, ...machine.huge?.khugepaged, ...change };
   machine.huge = { ...machine.huge, khugepaged };
+}
+
+function setKsm(machine: MachineOptions, change: Partial<KsmSettings>): void {
+  machine.ksm = { ...machine.ksm, ...change };
 }
 
 function oneOf<T extends string>(key: string, value: string, words: readonly T[]): T {

@@ -1,6 +1,6 @@
 import { Errno, MAP_ANONYMOUS, MREMAP_FIXED } from '../base/index.ts';
 import { formatAddress, PAGE_BYTES, USER_SPACE_END } from './address.ts';
-import { Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
+import { CONTENT_MAX, Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
 
 /** Linux never gives a higher process number (PID_MAX_LIMIT, include/linux/threads.h). */
 export const PID_LIMIT = 2 ** 22;
@@ -26,6 +26,7 @@ function isPlainTouch(event: TraceEvent): boolean {
     event.op === Op.touch &&
     event.count === 1 &&
     event.strideBytes === PAGE_BYTES &&
+    event.content === -1 &&
     event.errno === 0 &&
     event.addr >= 0 &&
     event.addr < USER_SPACE_END &&
@@ -101,6 +102,12 @@ function checkTouch(event: TraceEvent): string | null {
   }
   if (!(event.strideBytes >= 1 && Number.isSafeInteger(event.strideBytes))) {
     return `stride ${event.strideBytes}; give the bytes between touches, at least 1`;
+  }
+  if (!(event.content >= -1 && event.content <= CONTENT_MAX)) {
+    return `content ${event.content}; give a number from 0 to ${CONTENT_MAX}`;
+  }
+  if (event.content >= 0 && !event.isWrite) {
+    return 'a content without a write; say "write":true or leave content out';
   }
   const span = (event.count - 1) * event.strideBytes;
   return checkEnd('addr', event.addr, span, event);

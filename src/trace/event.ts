@@ -105,6 +105,11 @@ export interface TraceEvent {
   count: number;
   /** ... and the bytes between them (default 4096). */
   strideBytes: number;
+  /**
+   * touch: what the pages hold after a write, 0 to CONTENT_MAX: equal numbers are equal pages, 0 is a
+   * page of zeros. -1 where the trace does not say. Only traces with `contents` in their header.
+   */
+  content: number;
   /** fork: the new process. */
   child: number;
   outcome: Outcome;
@@ -122,6 +127,9 @@ export interface TraceEvent {
   /** Where it stood: line in text (from 1), event number in binary (from 1). */
   line: number;
 }
+
+/** The largest content of a page; a machine keeps the other half of 32 bits for contents not known. */
+export const CONTENT_MAX: number = 2 ** 31 - 1;
 
 /** A neutral event for a reader to fill. */
 export function emptyEvent(): TraceEvent {
@@ -142,6 +150,7 @@ export function emptyEvent(): TraceEvent {
     isWrite: false,
     count: 1,
     strideBytes: 4096,
+    content: -1,
     child: 0,
     outcome: Outcome.unknown,
     errno: 0,
@@ -163,6 +172,8 @@ export interface TraceHeader {
    * it there were none.
    */
   thp?: HugeEnabled;
+  /** Touches say what they write (`content`): a replay keeps page contents. */
+  contents?: boolean;
   /** Other keys of the first line, kept. */
   [key: string]: unknown;
 }

@@ -18,6 +18,7 @@ export function resetEvent(event: TraceEvent): void {
   event.isWrite = false;
   event.count = 1;
   event.strideBytes = 4096;
+  event.content = -1;
   event.child = 0;
   event.outcome = Outcome.unknown;
   event.errno = 0;

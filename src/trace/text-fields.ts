@@ -17,7 +17,16 @@ import {
 /** Stores one value in the event; gives what would be right if it cannot. */
 type Setter = (event: TraceEvent, value: unknown) => string | null;
 
-type NumberField = 'pid' | 'tid' | 'len' | 'newLen' | 'off' | 'count' | 'strideBytes' | 'child';
+type NumberField =
+  | 'pid'
+  | 'tid'
+  | 'len'
+  | 'newLen'
+  | 'off'
+  | 'count'
+  | 'strideBytes'
+  | 'content'
+  | 'child';
 
 const number =
   (field: NumberField): Setter =>
@@ -185,6 +194,7 @@ export const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFie
       'write?': setWrite,
       'count?': number('count'),
       'stride?': number('strideBytes'),
+      'content?': number('content'),
     }),
   ],
   ['fork', opFields(Op.fork, { child: number('child'), 'vfork?': setVfork })],

@@ -104,5 +104,8 @@ export function headerProblem(header: Record<string, unknown>): string | null {
   if (header.thp !== undefined && !(HUGE_ENABLED as readonly unknown[]).includes(header.thp)) {
     return `"thp" is ${shown(header.thp)}; give ${HUGE_ENABLED.join(', ')}`;
   }
+  if (header.contents !== undefined && typeof header.contents !== 'boolean') {
+    return `"contents" is ${shown(header.contents)}; give true or false`;
+  }
   return isWithinDepth(header, MAX_JSON_DEPTH) ? null : 'the header nests too deep; nest less';
 }

@@ -112,6 +112,7 @@ function formatTouch(event: TraceEvent): string {
   let text = `,"addr":"${formatAddress(event.addr)}","write":${event.isWrite}`;
   if (event.count !== 1) text += `,"count":${event.count}`;
   if (event.strideBytes !== 4096) text += `,"stride":${event.strideBytes}`;
+  if (event.content >= 0) text += `,"content":${event.content}`;
   return text;
 }
 

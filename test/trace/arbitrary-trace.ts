@@ -113,6 +113,24 @@ const refused = fc.oneof(
 );
 
 function touch(address: fc.Arbitrary<string>) {
+  return fc.oneof({ weight: 5, arbitrary: plainTouch(address) }, filled(address));
+}
+
+/** A write that says what it writes. */
+function filled(address: fc.Arbitrary<string>) {
+  return fc.record(
+    {
+      op: fc.constant('touch'),
+      addr: address,
+      write: fc.constant(true),
+      content: fc.oneof(fc.nat(3), fc.nat(2 ** 31 - 1)),
+      count: fc.integer({ min: 1, max: 9 }),
+    },
+    { requiredKeys: ['op', 'addr', 'write', 'content'] },
+  );
+}
+
+function plainTouch(address: fc.Arbitrary<string>) {
   return fc.record(
     {
       op: fc.constant('touch'),

@@ -1,5 +1,6 @@
 import { F_INDEX, F_MAPCOUNT, F_MAPPING, F_SWAP_SLOT } from '../frames/frame-record.ts';
 import { dropMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
+import { isKsm } from '../ksm/ksm-page.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { contentsOfFrame, readContents, writeContents } from '../objects/contents.ts';
@@ -69,7 +70,7 @@ export function copyOnWrite(
 
 /** wp_can_reuse_anon_folio: mapped here only, and no copy in swap has other users. */
 function canReuse(m: Machine, pfn: number): boolean {
-  if (mapCount(m, pfn) !== 1) return false;
+  if (mapCount(m, pfn) !== 1 || isKsm(m, pfn)) return false;
   return !isSharedWithSwap(m, ensureRecord(m, pfn));
 }
 

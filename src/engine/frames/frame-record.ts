@@ -51,6 +51,7 @@ export const FRAME_DIRTY = 1 << 10;
 export const FRAME_LAZYFREE = 1 << 11; // MADV_FREE: may be dropped instead of swapped
 export const FRAME_UNEVICTABLE = 1 << 12; // locked in memory
 export const FRAME_PINNED = 1 << 13; // a guest's: neither reclaimed nor migrated
+export const FRAME_KSM = 1 << 14; // merged by ksmd: F_MAPPING is its stable node, F_INDEX its place in that
 export const FRAME_ORPHAN = 1 << 13; // an object's frame that left its index while it was mapped
 
 /** Sets FRAME_* flags; on a shared machine threads may hold different locks here. */

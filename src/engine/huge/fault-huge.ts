@@ -5,7 +5,9 @@ import {
   F_INDEX,
   F_MAPCOUNT,
   F_MAPPING,
+  F_STATE,
   F_SWAP_SLOT,
+  FRAME_KSM,
   FRAME_WORDS,
 } from '../frames/frame-record.ts';
 import { B_CHUNK, B_INDEX, B_MAPCOUNT, B_MAPPING, BLOCK_FRAMES } from '../layout.ts';
@@ -133,6 +135,7 @@ function isMappedOnce(m: Machine, base: number): boolean {
   if (chunk === 0) return w[block + B_MAPCOUNT] === 1;
   for (let i = 0, rec = chunk; i < BLOCK_FRAMES; i++, rec += FRAME_WORDS) {
     if (w[rec + F_MAPCOUNT] !== 1 || w[rec + F_SWAP_SLOT] !== 0) return false;
+    if ((w[rec + F_STATE] & FRAME_KSM) !== 0) return false;
   }
   return true;
 }

@@ -1,7 +1,9 @@
 import {
   blockOf,
+  F_MAPCOUNT,
   F_MAPPING,
   F_STATE,
+  FRAME_KSM,
   FRAME_PINNED,
   frameRecord,
   TYPE_ANON,
@@ -27,6 +29,7 @@ import { RESERVED_FRAMES } from '../frames/zones.ts';
 import { B_CHUNK, B_MAPPING } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { O_TYPE, OBJECT_KERNEL } from '../objects/object.ts';
+import { RmapWalk } from '../objects/rmap.ts';
 import { OWNER_KIND, OWNER_MM } from '../tables/owner.ts';
 import { ownerOfTable } from '../tables/table.ts';
 
@@ -57,6 +60,7 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     case TYPE_HELD:
       return 'held';
     case TYPE_ANON:
+      return canBeFound(m, pfn, rec) ? 'anon' : 'kernel';
     case TYPE_FOLIO:
       return 'anon';
     case TYPE_OBJECT:
@@ -73,6 +77,17 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     default:
       return 'free'; // a free head, or a frame behind it
   }
+}
+
+const walk = new RmapWalk();
+
+/** A merged page may have owners that are not known yet (ksm/ksm.ts, placesOf): it cannot be moved. */
+function canBeFound(m: Machine, pfn: number, rec: number): boolean {
+  if ((m.words[rec + F_STATE] & FRAME_KSM) === 0) return true;
+  let found = 0;
+  walk.begin(m, pfn);
+  while (walk.next(m)) found++;
+  return found === m.words[rec + F_MAPCOUNT];
 }
 
 function extentUse(m: Machine, block: number, pfn: number): FrameUse {

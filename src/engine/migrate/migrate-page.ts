@@ -7,6 +7,7 @@ import {
   F_NEXT,
   F_STATE,
   F_SWAP_SLOT,
+  FRAME_KSM,
   frameRecord,
   TYPE_MASK,
   TYPE_OBJECT,
@@ -15,6 +16,7 @@ import {
 import { ensureRecord } from '../frames/map-count.ts';
 import { breakReservationOf } from '../frames/reservation.ts';
 import type { Machine } from '../machine.ts';
+import { contentsOfFrame, readContents, writeContents } from '../objects/contents.ts';
 import { objectPageOf } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { swapCacheAdd } from '../objects/swap.ts';
@@ -46,6 +48,8 @@ export function migratePage(m: Machine, from: number, to: number): void {
     changeEntry(m, leaf, lo & m.mask, entryFlags(m, leaf, lo & m.mask), to);
   }
   for (let i = 0; i < F_NEXT; i++) w[rec + i] = w[old + i];
+  writeContents(m, to, readContents(m, contentsOfFrame(m, from)));
+  if ((w[rec + F_STATE] & FRAME_KSM) !== 0) m.ksm?.moved(from, to);
   if (w[old + F_SWAP_SLOT] !== 0) swapCacheAdd(m, to, w[old + F_SWAP_SLOT]);
   // A first touch relies on free frames having none.
   w[old + F_SWAP_SLOT] = 0;

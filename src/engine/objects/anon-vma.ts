@@ -27,6 +27,7 @@ const A_AVC = 0; // head of the chain links of the VMAs
 const A_PARENT = 1;
 const A_CHILDREN = 2; // child anon_vmas, itself included for a root
 const A_ACTIVE = 3; // VMAs whose V_ANON_VMA it is
+const A_REFS = 4; // merged pages that find their owners by it (get_anon_vma)
 
 const K_VMA = 0;
 const K_ANON = 1;
@@ -176,12 +177,22 @@ function unlinkLocked(m: Machine, vma: number): void {
   for (let avc = w[vma + V_AVC]; avc !== 0; ) {
     const next = w[avc + K_NEXT_IN_VMA];
     const anon = w[avc + K_ANON];
-    if (w[anon + A_AVC] === 0) arenaFree(m, CLASS_8, anon);
+    if (w[anon + A_AVC] === 0 && w[anon + A_REFS] === 0) arenaFree(m, CLASS_8, anon);
     arenaFree(m, CLASS_8, avc);
     avc = next;
   }
   w[vma + V_AVC] = 0;
   w[vma + V_ANON_VMA] = 0;
+}
+
+/** The anon_vma stays although its last VMA may go (get_anon_vma); machines of one thread. */
+export function anonVmaGet(m: Machine, anon: number): void {
+  m.words[anon + A_REFS] += 1;
+}
+
+export function anonVmaPut(m: Machine, anon: number): void {
+  m.words[anon + A_REFS] -= 1;
+  if (m.words[anon + A_REFS] === 0 && m.words[anon + A_AVC] === 0) arenaFree(m, CLASS_8, anon);
 }
 
 /** The oldest of a family of anon_vmas: every VMA of the family is linked to it. */

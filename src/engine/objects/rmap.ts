@@ -2,10 +2,12 @@ import {
   F_INDEX,
   F_MAPPING,
   F_STATE,
+  FRAME_KSM,
   frameRecord,
   TYPE_ANON,
   TYPE_MASK,
 } from '../frames/frame-record.ts';
+import type { KsmPlace } from '../ksm/ksm.ts';
 import type { Machine } from '../machine.ts';
 import { low32, V_MM, V_OBJECT_NEXT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
@@ -30,12 +32,21 @@ export class RmapWalk {
   #isAnon = false;
   /** The next link (anonymous) or VMA (object) to look at. */
   #link = 0;
+  /** Places of a merged page, which knows them itself; else null. */
+  #places: readonly KsmPlace[] | null = null;
+  #placesSeen = 0;
   /** Next candidate page in the current VMA: only areas beyond 16 TiB have more than one. */
   #page = -1;
 
   begin(m: Machine, pfn: number): void {
     const rec = frameRecord(m, pfn);
     this.#pfn = pfn;
+    this.#places = null;
+    if ((m.words[rec + F_STATE] & FRAME_KSM) !== 0) {
+      this.#places = m.ksm?.placesOf(pfn) ?? [];
+      this.#placesSeen = 0;
+      return;
+    }
     this.#frameIndex = m.words[rec + F_INDEX];
     this.#isAnon = (m.words[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
     const mapping = m.words[rec + F_MAPPING];
@@ -44,6 +55,7 @@ export class RmapWalk {
   }
 
   next(m: Machine): boolean {
+    if (this.#places !== null) return this.#nextPlace(m, this.#places);
     for (;;) {
       if (this.#page < 0) {
         if (this.#link === 0) return false;
@@ -62,6 +74,15 @@ export class RmapWalk {
       this.#page = page + 2 ** 32;
       if (this.#maps(m, page)) return true;
     }
+  }
+
+  #nextPlace(m: Machine, places: readonly KsmPlace[]): boolean {
+    while (this.#placesSeen < places.length) {
+      const place = places[this.#placesSeen++] as KsmPlace;
+      this.vma = place.vma;
+      if (this.#maps(m, place.page)) return true;
+    }
+    return false;
   }
 
   #maps(m: Machine, page: number): boolean {

@@ -7,6 +7,7 @@ import {
   F_STAMP,
   F_STATE,
   FRAME_ACTIVE,
+  FRAME_KSM,
   FRAME_LAZYFREE,
   FRAME_REFERENCED,
   FRAME_WORDS,
@@ -225,8 +226,14 @@ function isExtentOf(m: Machine, block: number, lru: number): boolean {
 function isCharged(m: Machine, rec: number, cgroup: number): boolean {
   const { words } = m;
   if ((words[rec + F_STATE] & TYPE_MASK) !== TYPE_ANON) return false;
+  if ((words[rec + F_STATE] & FRAME_KSM) !== 0) return isMergedCharged(m, rec, cgroup);
   const link = firstMapping(m, words[rec + F_MAPPING]);
   return link !== 0 && cgroupOf(m, words[mappingVma(m, link) + V_MM]) === cgroup;
+}
+
+function isMergedCharged(m: Machine, rec: number, cgroup: number): boolean {
+  const vma = m.ksm?.firstArea(m.words[rec + F_MAPPING]) ?? 0;
+  return vma !== 0 && cgroupOf(m, m.words[vma + V_MM]) === cgroup;
 }
 
 const walk = new RmapWalk();

@@ -59,6 +59,7 @@ export function forkMm(m: Machine, parent: number, pid: number): number {
     const vma = vmaAt(m, parent, at);
     if (vma === 0) {
       m.words[child + MM_LOCK_SEQ] += 1;
+      m.ksm?.fork(parent, child);
       return child;
     }
     if ((m.words[vma + V_FLAGS] & VM_DONTCOPY) !== 0) continue;

@@ -27,6 +27,7 @@ import {
   MADV_WIPEONFORK,
 } from '../../base/index.ts';
 import { madviseCollapse } from '../huge/collapse.ts';
+import { unshareRange } from '../ksm/unshare.ts';
 import type { Machine } from '../machine.ts';
 import { objectGet, objectPut } from '../objects/object.ts';
 import { punchObject } from '../objects/truncate.ts';
@@ -168,10 +169,16 @@ function adviseArea(
     case MADV_COLLAPSE:
       return madviseCollapse(m, mm, vma, start, end);
     default: {
+      if (advice === MADV_UNMERGEABLE && (flags & VM.VM_MERGEABLE) !== 0) {
+        const error = unshareRange(m, mm, vma, start, end);
+        if (error < 0) return error;
+      }
       const changed = changedFlags(m, vma, flags, advice);
       if (changed < 0 && changed > -4096) return changed;
       if (changed === flags) return 0;
-      return modifyVma(m, vma, start, end, changed) === 0 ? -Errno.ENOMEM : 0;
+      if (modifyVma(m, vma, start, end, changed) === 0) return -Errno.ENOMEM;
+      if (advice === MADV_MERGEABLE) m.ksm?.enter(mm);
+      return 0;
     }
   }
 }

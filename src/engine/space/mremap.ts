@@ -1,4 +1,5 @@
 import { Errno, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../base/index.ts';
+import { unshareRange } from '../ksm/unshare.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaClone, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma } from '../objects/object.ts';
@@ -17,6 +18,7 @@ import {
   VM_LOCKED,
   VM_LOCKED_MASK,
   VM_MAYSHARE,
+  VM_MERGEABLE,
   VM_PFNMAP,
   VM_SHARED,
 } from './vm-flags.ts';
@@ -250,6 +252,10 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   const isDontUnmap = (r.flags & MREMAP_DONTUNMAP) !== 0;
   const charged = isDontUnmap ? r.newPages : Math.max(0, r.newPages - r.oldPages);
   if ((flags & VM_ACCOUNT) !== 0 && !hasMemoryFor(m, charged)) return -Errno.ENOMEM;
+  if ((flags & VM_MERGEABLE) !== 0) {
+    const error = unshareRange(m, mm, vma, r.start, r.start + r.oldPages);
+    if (error < 0) return error;
+  }
   const copied = copyArea(m, mm, vma, r);
   const source = vmaLookup(m, mm, r.start);
   vmaStartWrite(m, source);

@@ -26,6 +26,8 @@ const UNKNOWN_SIZE_BYTES = 2 ** 52;
  */
 export class Executor {
   readonly system: System;
+  /** What is written is kept; only where somebody looks at it. */
+  readonly #hasContents: boolean;
   readonly #objects = new Map<string, number>();
   readonly #killed = new Set<number>();
   #killsSeen = 0;
@@ -34,6 +36,7 @@ export class Executor {
 
   constructor(system: System) {
     this.system = system;
+    this.#hasContents = system.machine.contentsAt !== 0;
   }
 
   /** Processes that were killed for memory, and whose later events are skipped. */
@@ -53,7 +56,11 @@ export class Executor {
     const { addr, len } = event;
     switch (event.op) {
       case Op.touch: {
-        const result = process.touch(addr, event.isWrite, event.count, event.strideBytes);
+        const { isWrite, count, strideBytes } = event;
+        const result =
+          isWrite && this.#hasContents
+            ? process.fill(addr, event.content, count, strideBytes)
+            : process.touch(addr, isWrite, count, strideBytes);
         if (result >= 0) return 0;
         return result === FAULT_OOM ? this.#outOfMemory() : SIGNALLED;
       }

@@ -1,8 +1,9 @@
-import { errnoName } from '../../base/index.ts';
+import { errnoName, InputError } from '../../base/index.ts';
 import {
   type Counters,
   type HugePageSettings,
   Khugepaged,
+  type KsmCounters,
   type Machine,
   type MachineOptions,
   runKswapd,
@@ -63,7 +64,7 @@ export function replay(
   kernel: Kernel,
   options: ReplayOptions = {},
 ): RunResult {
-  return new Replay(kernel, options, hugeOf(reader.header, options)).run(reader);
+  return new Replay(kernel, options, reader.header).run(reader);
 }
 
 /** Huge pages as the user says, else as they were where the trace was recorded. */
@@ -96,15 +97,23 @@ class Replay {
   /** The last event was advice about less than a table, after which nothing was looked at. */
   #isPieceSeen = false;
 
-  constructor(kernel: Kernel, options: ReplayOptions, huge: Partial<HugePageSettings>) {
+  constructor(kernel: Kernel, options: ReplayOptions, header: TraceHeader) {
     this.#options = options;
     this.#kernel = kernel;
-    this.#system = new System({ ...options.machine, huge, rules: kernel.rules });
+    const hasContents = header.contents === true || options.machine?.hasContents === true;
+    const machine = { ...options.machine, hasContents, huge: hugeOf(header, options) };
+    this.#system = new System({ ...machine, rules: kernel.rules });
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
     this.#khugepaged = khugepagedOf(this.#system.machine);
-    this.#isTimed = this.#khugepaged !== null || this.#system.machine.events.returnToUser !== null;
+    const { events, ksm } = this.#system.machine;
+    this.#isTimed = this.#khugepaged !== null || events.returnToUser !== null || ksm !== null;
+    if (ksm?.settings.hugePages === 'frequency' && events.isHugeHot === null) {
+      throw new InputError(
+        `ksmHuge=frequency: ${kernel.name} does not watch how much huge pages are used; want a kernel with ingens`,
+      );
+    }
     this.#executor = new Executor(this.#system);
     this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
@@ -153,6 +162,7 @@ class Replay {
   #returnToUser(event: TraceEvent): void {
     const nowNs = this.#clock.after(event);
     this.#khugepaged?.run(nowNs);
+    this.#system.machine.ksm?.ksmd.run(nowNs);
     if (event.op === Op.mark || event.op === Op.sample) return;
     const process = this.#system.process(event.pid);
     if (process === undefined) return;
@@ -262,6 +272,7 @@ class Replay {
         processes,
         ...this.#reclaim(),
         ...this.#hugePages(),
+        ...this.#ksm(),
         ...this.#mechanismCounters(),
       },
       peak: { ...peak, oomKills, tablesMade },
@@ -291,6 +302,12 @@ class Replay {
         ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),
       },
     };
+  }
+
+  /** What samepage merging did; absent where there is none. */
+  #ksm(): { ksm?: KsmCounters } {
+    const { ksm } = this.#system.machine;
+    return ksm === null ? {} : { ksm: ksm.counters() };
   }
 
   /** Counters of the whole machine that the kernel's mechanisms keep, each under its id. */

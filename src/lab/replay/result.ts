@@ -1,4 +1,4 @@
-import type { Counters, KhugepagedCounters, Vmstat } from '../../engine/index.ts';
+import type { Counters, KhugepagedCounters, KsmCounters, Vmstat } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { FreedTables } from './freed-tables.ts';
 
@@ -30,6 +30,8 @@ export interface RunResult {
     /** What reclaim did, in the background and directly; absent where memory was never short. */
     reclaim?: Vmstat;
     hugePages?: HugePageCounters;
+    /** Samepage merging; absent where there is none. */
+    ksm?: KsmCounters;
   } & MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];

@@ -29,6 +29,7 @@ import {
   type ProcessState,
   TAG_OP_MASK,
   TAG_OUTCOME_SHIFT,
+  TAG_TOUCH_CONTENT,
   TAG_WRITE,
 } from './layout.ts';
 
@@ -100,7 +101,9 @@ export class BinaryReader implements TraceReader {
     const tag = bytes[this.#at] as number;
     const presence = bytes[this.#at + 1] as number;
     this.#at += 2;
-    const op = tag & TAG_OP_MASK;
+    const tagOp = tag & TAG_OP_MASK;
+    const hasContent = tagOp === TAG_TOUCH_CONTENT;
+    const op = hasContent ? Op.touch : tagOp;
     // Of a touch after a touch only the fields set below can differ.
     if (op !== Op.touch || event.op !== Op.touch || event.extra !== null) resetEvent(event);
     event.op = op as Op;
@@ -124,6 +127,7 @@ export class BinaryReader implements TraceReader {
     const hasCount = (presence & HAS_COUNT) !== 0;
     event.count = hasCount ? this.#varint() : 1;
     event.strideBytes = hasCount ? this.#varint() : 4096;
+    event.content = hasContent ? this.#varint() : -1;
   }
 
   #arguments(event: TraceEvent, presence: number): void {

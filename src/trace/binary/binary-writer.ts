@@ -26,6 +26,7 @@ import {
   MAX_DELTA,
   type ProcessState,
   TAG_OUTCOME_SHIFT,
+  TAG_TOUCH_CONTENT,
   TAG_WRITE,
   VERSION,
 } from './layout.ts';
@@ -93,8 +94,8 @@ export class BinaryWriter implements TraceWriter {
   #common(event: TraceEvent): void {
     const bytes = this.#bytes;
     const start = this.#at;
-    bytes[start] =
-      event.op | (event.outcome << TAG_OUTCOME_SHIFT) | (event.isWrite ? TAG_WRITE : 0);
+    const op = event.content >= 0 ? TAG_TOUCH_CONTENT : event.op;
+    bytes[start] = op | (event.outcome << TAG_OUTCOME_SHIFT) | (event.isWrite ? TAG_WRITE : 0);
     this.#at += 2;
     let presence = 0;
     if (event.pid !== this.#pid) {
@@ -148,6 +149,7 @@ export class BinaryWriter implements TraceWriter {
           this.#varint(event.count);
           this.#varint(event.strideBytes);
         }
+        if (event.content >= 0) this.#varint(event.content);
         break;
       case Op.mmap:
         this.#range(event);

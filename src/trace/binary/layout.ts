@@ -26,6 +26,8 @@ export const MAX_BLOCK_BYTES = 1 << 24;
 export const TAG_OP_MASK = 0x1f;
 export const TAG_OUTCOME_SHIFT = 5;
 export const TAG_WRITE = 0x80;
+/** The op of a touch that says its content; readers that do not know it refuse it as unknown. */
+export const TAG_TOUCH_CONTENT = 19;
 
 // The second byte: what follows before the op's own fields, in this order.
 export const HAS_PID = 0x01;

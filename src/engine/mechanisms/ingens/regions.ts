@@ -1,4 +1,6 @@
 import { splitFolioOf } from '../../frames/folio.ts';
+import { mapCount } from '../../frames/map-count.ts';
+import { isKsm } from '../../ksm/ksm-page.ts';
 import type { Machine } from '../../machine.ts';
 import { splitHuge } from '../../tables/huge-entry.ts';
 import { T_CONTENTS } from '../../tables/table.ts';
@@ -29,10 +31,12 @@ export class Regions {
     unused.fill(1, from, to);
     const base = m.words[table + T_CONTENTS];
     // Who reads them again reads zeros.
-    if (m.contentsAt !== 0) m.words.fill(0, m.contentsAt + base + from, m.contentsAt + base + to);
+    const isOwn = mapCount(m, base) === 1 && !isKsm(m, base);
+    if (m.contentsAt !== 0 && isOwn)
+      m.words.fill(0, m.contentsAt + base + from, m.contentsAt + base + to);
     let used = m.entryCount;
     for (const flag of unused) used -= flag;
-    if (used >= this.#usedMin()) {
+    if (isOwn && used >= this.#usedMin()) {
       this.#unused.set(table, unused);
       return true;
     }
