@@ -147,13 +147,6 @@ export class StableTree {
     return isFolio(this.#m, block) || isReserved(this.#m, block);
   }
 
-  /** All live merged pages, in order of what they hold. */
-  *live(): Iterable<StableNode> {
-    for (const place of [...this.#tree.values()]) {
-      for (const dup of [...place.dups]) if (this.isAlive(dup)) yield dup;
-    }
-  }
-
   validate(): void {
     this.#tree.validate();
     let chains = 0;
