@@ -33,6 +33,11 @@ export const MACHINES: readonly MachinePreset[] = [
     options: { nodeBytes: [GIB], swapBytes: 2 * GIB },
   },
   {
+    name: 'medium',
+    title: 'one node with 4 GiB, no swap',
+    options: { nodeBytes: [4 * GIB] },
+  },
+  {
     name: 'ingens',
     title: 'two nodes of 32 GiB each, no swap: the size of the machine in the Ingens paper',
     options: { nodeBytes: [32 * GIB, 32 * GIB], bufferMiB: 2047 },

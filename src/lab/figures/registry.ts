@@ -2,6 +2,7 @@ import { InputError } from '../../base/index.ts';
 import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
+import { INGENS_FAIRNESS } from './ingens-fairness.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
@@ -20,6 +21,7 @@ export const FIGURES: readonly Figure[] = [
   TABLE_HOTPLUG,
   TABLE_GUESTS,
   ...INGENS_FIGURES,
+  INGENS_FAIRNESS,
   INGENS_FRAGMENTATION,
   TLB_COVERAGE,
   WALK_SHARE,

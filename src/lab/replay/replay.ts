@@ -44,6 +44,8 @@ export interface ReplayOptions {
   onProgress?: (events: number) => void;
   /** Called at each sample, with the system as it then is. */
   onSample?: (system: System, event: TraceEvent) => void;
+  /** Called at each mark, with the system as it then is. */
+  onMark?: (system: System, name: string) => void;
   /** Gets the system when the trace has ended; it must not be used afterwards. */
   onEnd?: (system: System) => void;
   /** Process whose own curve is kept; default: 1. */
@@ -189,6 +191,7 @@ class Replay {
     if (event.op === Op.mark && this.#marks.length < MARKS_MAX) {
       this.#marks.push({ name: event.name, event: this.#events, ...totalsOf(this.#system) });
     }
+    if (event.op === Op.mark) this.#options.onMark?.(this.#system, event.name);
     // A piece smaller than a table only empties tables: a run of them is looked at when it ends.
     const isPiece = event.op === Op.madvise && event.len < SLOT_BYTES;
     if (!isPiece || !this.#isPieceSeen) this.#look(event.pid);

@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../machines.ts';
+import { competing } from './competing.ts';
 import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
 import { mongodbBloat } from './mongodb-bloat.ts';
 import { overcommit } from './overcommit.ts';
@@ -26,6 +27,7 @@ export const WORKLOADS: readonly Workload[] = [
   fragNormal,
   fragSevere,
   sparseAccess,
+  competing,
 ];
 
 /** A workload by name, or undefined. */
