@@ -12,7 +12,7 @@ export {
   faultPage,
 } from './fault/fault.ts';
 export { touchRange } from './fault/touch.ts';
-export { freeFrameCount } from './frames/alloc.ts';
+export { freeFrameCount, usedFrameCount } from './frames/alloc.ts';
 export { unmappedFolioFrames } from './frames/folio.ts';
 export {
   compactionSuitabilityOf,

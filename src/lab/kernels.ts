@@ -18,7 +18,8 @@ import {
   tableReclaimAged,
   tableScan,
 } from '../engine/index.ts';
-import { wholeNumber } from './machines.ts';
+import { type NamePart, nameOf, splitName, tune } from './kernel-name.ts';
+import { wholeNumber } from './setting-values.ts';
 
 /** A kernel: a base, whose rules are data, and mechanisms on top. */
 export interface Kernel {
@@ -26,6 +27,8 @@ export interface Kernel {
   readonly name: string;
   readonly rules: Rules;
   readonly mechanisms: readonly Mechanism[];
+  /** Settings, `key=value`, that go before those of trace and machine. */
+  readonly tunings: readonly string[];
 }
 
 export interface BaseInfo {
@@ -71,9 +74,20 @@ export const WAYS: readonly string[] = [
   'linux-6.1+table-reclaim-aged',
 ];
 
-/** A kernel by its name, `base[+mechanism…]`. Throws InputError that names what there is. */
+/** Ways to manage huge pages: `comparators`. The third is what Linux's users set against bloat. */
+export const COMPARATORS: readonly string[] = [
+  'linux-6.18[thp=never]',
+  'linux-6.18[thp=always]',
+  'linux-6.18[thp=always,maxPtesNone=0]',
+  'linux-6.18+ingens',
+  'linux-6.18+hawkeye',
+  'linux-6.18+reservations',
+];
+
+/** A kernel by its name, `base[+mechanism…]`, settings in brackets (kernel-name.ts). Throws InputError that names what there is. */
 export function parseKernel(text: string): Kernel {
-  const [baseName = '', ...ids] = text.split('+');
+  const [first, ...rest] = splitName(text) as [NamePart, ...NamePart[]];
+  const baseName = first.id;
   const base = BASES.find(
     ({ rules, aliases }) => rules.name === baseName || aliases.includes(baseName),
   );
@@ -81,7 +95,7 @@ export function parseKernel(text: string): Kernel {
     const known = BASES.flatMap(({ rules, aliases }) => [rules.name, ...aliases]).join(', ');
     throw new InputError(`kernel '${text}': no base '${baseName}'; there are ${known}`);
   }
-  const mechanisms = ids.map((id) => mechanismById(text, id));
+  const mechanisms = rest.map(({ id }) => mechanismById(text, id));
   for (const [at, mechanism] of mechanisms.entries()) {
     for (const other of mechanisms.slice(at + 1)) {
       if (other === mechanism) throw new InputError(`kernel '${text}': ${other.id} stands twice`);
@@ -91,7 +105,18 @@ export function parseKernel(text: string): Kernel {
       }
     }
   }
-  return { name: [base.rules.name, ...ids].join('+'), rules: base.rules, mechanisms };
+  tune(text, {}, first.settings);
+  const names = [base.rules.name, ...rest.map(({ id }) => id)];
+  return {
+    name: names
+      .map((name, i) => nameOf(name, (i === 0 ? first : rest[i - 1])?.settings ?? []))
+      .join('+'),
+    rules: base.rules,
+    mechanisms: mechanisms.map((mechanism, i) =>
+      configured(mechanism, rest[i]?.settings ?? [], `kernel '${text}'`),
+    ),
+    tunings: first.settings,
+  };
 }
 
 function mechanismById(text: string, id: string): Mechanism {
@@ -109,14 +134,19 @@ export function allKernels(): string[] {
 }
 
 /**
- * Kernels of a list of names, `all` and `ways` included, each once. `settings` are those of
+ * Kernels of a list of names, `all`, `ways` and `comparators` included, each once; what stands in a name's
+ * brackets goes before `settings`. `settings` are those of
  * `splitSettings`; each must belong to a mechanism of one of the kernels.
  */
 export function parseKernels(names: readonly string[], settings: readonly string[] = []): Kernel[] {
   const kernels = new Map<string, Kernel>();
   for (const name of names.flatMap(groupOf)) {
     const kernel = parseKernel(name);
-    const mechanisms = kernel.mechanisms.map((mechanism) => configured(mechanism, settings));
+    const own = splitName(name).slice(1);
+    const mechanisms = kernel.mechanisms.map((mechanism, i) => {
+      const common = configured(plain(mechanism.id), settingsOf(mechanism.id, settings), '--set');
+      return configured(common, own[i]?.settings ?? [], `kernel '${name}'`);
+    });
     kernels.set(kernel.name, { ...kernel, mechanisms });
   }
   for (const setting of settings) {
@@ -134,17 +164,27 @@ export function splitSettings(settings: readonly string[]): { own: string[]; oth
   return { own: settings.filter(isOwn), others: settings.filter((setting) => !isOwn(setting)) };
 }
 
-function configured(mechanism: Mechanism, settings: readonly string[]): Mechanism {
-  const own = settings.filter((setting) => setting.startsWith(`${mechanism.id}.`));
-  if (own.length === 0) return mechanism;
+/** Of `id.key=value` settings those of one mechanism, without the id. */
+function settingsOf(id: string, settings: readonly string[]): string[] {
+  return settings.filter((one) => one.startsWith(`${id}.`)).map((one) => one.slice(id.length + 1));
+}
+
+function plain(id: string): Mechanism {
+  return MECHANISMS.find((known) => known.id === id) as Mechanism;
+}
+
+/** A mechanism with settings of its own; `where` they stand. */
+function configured(mechanism: Mechanism, settings: readonly string[], where: string): Mechanism {
+  if (settings.length === 0) return mechanism;
   const values: Record<string, number> = { ...mechanism.settings };
-  for (const setting of own) {
+  for (const setting of settings) {
     const at = setting.indexOf('=');
-    const name = setting.slice(mechanism.id.length + 1, at);
+    const name = setting.slice(0, at);
     const isKnown = mechanism.settings?.[name] !== undefined || mechanism.takes?.(name) === true;
     if (at < 0 || !isKnown) {
       const known = Object.keys(mechanism.settings ?? {}).join(', ') || 'none';
-      throw new InputError(`--set ${setting}: ${mechanism.id} has the settings: ${known}`);
+      const text = `${mechanism.id}.${setting}`;
+      throw new InputError(`${where} ${text}: ${mechanism.id} has the settings: ${known}`);
     }
     values[name] = wholeNumber(`${mechanism.id}.${name}`, setting.slice(at + 1), 0);
   }
@@ -153,6 +193,7 @@ function configured(mechanism: Mechanism, settings: readonly string[]): Mechanis
 
 function groupOf(name: string): readonly string[] {
   if (name === 'all') return allKernels();
+  if (name === 'comparators') return COMPARATORS;
   return name === 'ways' ? WAYS : [name];
 }
 

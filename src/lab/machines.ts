@@ -1,16 +1,13 @@
-import { HUGE_ENABLED, InputError } from '../base/index.ts';
+import { InputError } from '../base/index.ts';
 import {
-  HUGE_DEFRAG,
-  HUGE_PAGE_DEFAULTS,
-  type KhugepagedSettings,
-  KSM_HUGE_MODES,
-  type KsmSettings,
   MAX_CPUS,
   type MachineOptions,
   TOY_GEOMETRY,
   X86_64_4LEVEL,
   X86_64_5LEVEL,
 } from '../engine/index.ts';
+import { withSetting } from './kernel-settings.ts';
+import { wholeNumber } from './setting-values.ts';
 
 /** A modelled machine by name. */
 export interface MachinePreset {
@@ -94,48 +91,6 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
       machine.cpus = wholeNumber(key, value, 1);
       if (machine.cpus > MAX_CPUS) throw new InputError(`--set cpus: at most ${MAX_CPUS}`);
       return true;
-    case 'thp':
-      machine.huge = { ...machine.huge, enabled: oneOf(key, value, HUGE_ENABLED) };
-      return true;
-    case 'thpDefrag':
-      machine.huge = { ...machine.huge, defrag: oneOf(key, value, HUGE_DEFRAG) };
-      return true;
-    case 'thpZeroPage':
-      machine.huge = { ...machine.huge, usesZeroPage: oneOf(key, value, ['0', '1']) === '1' };
-      return true;
-    case 'khugepagedPages':
-      setKhugepaged(machine, { pagesToScan: wholeNumber(key, value, 1) });
-      return true;
-    case 'khugepagedSleepMs':
-      setKhugepaged(machine, { scanSleepMs: wholeNumber(key, value, 1) });
-      return true;
-    case 'maxPtesNone':
-      setKhugepaged(machine, { maxPtesNone: wholeNumber(key, value, 0) });
-      return true;
-    case 'ksm':
-      setKsm(machine, { isRunning: oneOf(key, value, ['run', 'stop']) === 'run' });
-      return true;
-    case 'ksmPages':
-      setKsm(machine, { pagesToScan: wholeNumber(key, value, 1) });
-      return true;
-    case 'ksmSleepMs':
-      setKsm(machine, { sleepMs: wholeNumber(key, value, 1) });
-      return true;
-    case 'ksmMaxSharing':
-      setKsm(machine, { maxPageSharing: wholeNumber(key, value, 2) });
-      return true;
-    case 'ksmZeroPages':
-      setKsm(machine, { usesZeroPages: oneOf(key, value, ['0', '1']) === '1' });
-      return true;
-    case 'ksmSmartScan':
-      setKsm(machine, { isSmartScan: oneOf(key, value, ['0', '1']) === '1' });
-      return true;
-    case 'ksmHuge':
-      setKsm(machine, { hugePages: oneOf(key, value, KSM_HUGE_MODES) });
-      return true;
-    case 'ksmPreserve':
-      setKsm(machine, { preservePercent: wholeNumber(key, value, 0) });
-      return true;
     case 'geometry': {
       const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
       const geometry = geometries[value as keyof typeof geometries];
@@ -145,31 +100,10 @@ function applyOne(machine: MachineOptions, key: string, value: string): boolean 
       machine.geometry = geometry;
       return true;
     }
-    default:
-      return false;
+    default: {
+      const set = withSetting(machine, key, value);
+      if (set !== undefined) Object.assign(machine, set);
+      return set !== undefined;
+    }
   }
-}
-
-function setKhugepaged(machine: MachineOptions, change: Partial<KhugepagedSettings>): void {
-  const khugepaged = { ...HUGE_PAGE_DEFAULTS.khugepaged, ...machine.huge?.khugepaged, ...change };
-  machine.huge = { ...machine.huge, khugepaged };
-}
-
-function setKsm(machine: MachineOptions, change: Partial<KsmSettings>): void {
-  machine.ksm = { ...machine.ksm, ...change };
-}
-
-function oneOf<T extends string>(key: string, value: string, words: readonly T[]): T {
-  const found = words.find((word) => word === value);
-  if (found === undefined) throw new InputError(`--set ${key}=${value}: want ${words.join(', ')}`);
-  return found;
-}
-
-/** A whole number of at least `least`, or an InputError that says so. */
-export function wholeNumber(key: string, value: string, least: number): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < least || value.trim() === '') {
-    throw new InputError(`${key}=${value}: want a whole number of at least ${least}`);
-  }
-  return number;
 }

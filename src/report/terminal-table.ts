@@ -5,6 +5,7 @@ import { freedSentences } from './freed.ts';
 import { proofSentences } from './headline.ts';
 import { hugeSentences } from './huge.ts';
 import { markSentences } from './marks.ts';
+import { type MemoryTable, memoryTable } from './memory-table.ts';
 import {
   formatCount,
   formatDecimal,
@@ -53,11 +54,39 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
   const lines = [paint(1, title(document)), table.toString(), ''];
   lines.push(...wrap(note(document), width).map((line) => paint(2, line)));
   for (const sentence of proofSentences(document, reference)) lines.push(...wrap(sentence, width));
-  for (const sentence of markSentences(document)) lines.push(...wrap(sentence, width));
+  const memory = memoryTable(document);
+  if (memory !== undefined && widthOfTexts(memory) <= width) {
+    lines.push('', plainTable(memory, paint), '');
+  } else {
+    for (const sentence of markSentences(document)) lines.push(...wrap(sentence, width));
+  }
   for (const sentence of hugeSentences(document)) lines.push(...wrap(sentence, width));
   if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
   for (const sentence of freedSentences(document)) lines.push(...wrap(sentence, width));
   return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');
+}
+
+function plainTable(
+  { heads, rows }: MemoryTable,
+  paint: (code: number, text: string) => string,
+): string {
+  const table = new Table({
+    head: heads.map((head) => paint(1, head)),
+    colAligns: heads.map((_, at) => (at === 0 ? 'left' : 'right')),
+    chars: LINES,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  for (const row of rows) table.push([...row]);
+  return table.toString();
+}
+
+function widthOfTexts({ heads, rows }: MemoryTable): number {
+  const widths = heads.map((head, at) =>
+    Math.max(
+      ...[...head.split('\n'), ...rows.map((row) => row[at] ?? '')].map(({ length }) => length),
+    ),
+  );
+  return widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
 }
 
 /** Ways to have fewer empty tables, side by side; without their work where that is too wide. */

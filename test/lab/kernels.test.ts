@@ -5,6 +5,7 @@ import {
   allKernels,
   attachMechanisms,
   BASES,
+  COMPARATORS,
   MAIN_KERNELS,
   MECHANISMS,
   parseKernel,
@@ -67,6 +68,51 @@ test('what is wrong with a name is told in one line with what there is', () => {
   for (const [text, message] of wrong) {
     assert.throws(() => parseKernel(text), { name: 'InputError', message }, text);
   }
+});
+
+test('settings in brackets hold for one kernel, and go before those for all', () => {
+  const [plain, tuned] = parseKernels(
+    ['linux+ingens', 'linux[thp=always,thpDefrag=defer+madvise]+ingens[utilPercent=50]+pte-ref'],
+    ['ingens.utilPercent=70', 'ingens.scanMs=9'],
+  );
+  assert.equal(plain?.name, 'linux-6.18+ingens');
+  assert.deepEqual(plain?.tunings, []);
+  assert.equal(plain?.mechanisms[0]?.settings?.['utilPercent'], 70);
+  assert.equal(
+    tuned?.name,
+    'linux-6.18[thp=always,thpDefrag=defer+madvise]+ingens[utilPercent=50]+pte-ref',
+  );
+  assert.deepEqual(tuned?.tunings, ['thp=always', 'thpDefrag=defer+madvise']);
+  assert.equal(tuned?.mechanisms[0]?.settings?.['utilPercent'], 50);
+  assert.equal(tuned?.mechanisms[0]?.settings?.['scanMs'], 9);
+  const hawkeye = parseKernel('linux+hawkeye[metric=0,mmu.7=30]').mechanisms[0];
+  assert.equal(hawkeye?.settings?.['metric'], 0);
+});
+
+test('brackets that are wrong are told in one line', () => {
+  const wrong: readonly [text: string, message: RegExp][] = [
+    ['linux[', /want base\[key=value,…\]/],
+    ['linux]', /want base/],
+    ['linux[thp=always', /want base/],
+    ['linux[thp=always]x', /want base/],
+    ['linux[]', /a base takes thp, thpDefrag/],
+    ['linux[thp]', /a base takes thp/],
+    ['linux[memoryMiB=7]', /a base takes thp/],
+    ['linux[toString=7]', /a base takes thp/],
+    ['linux[thp=sometimes]', /^thp=sometimes: want disabled, never, madvise, always$/],
+    ['linux+ingens[nope=1]', /ingens\.nope=1: ingens has the settings: utilPercent/],
+    ['linux+ingens[utilPercent=x]', /want a whole number/],
+    ['linux+pte-ref[a=1]', /pte-ref has the settings: none/],
+    ['linux+hawkeye[mmu.x=1]', /hawkeye has the settings/],
+  ];
+  for (const [text, message] of wrong) {
+    assert.throws(() => parseKernel(text), { name: 'InputError', message }, text);
+  }
+});
+
+test('comparators: each is a kernel', () => {
+  const names = parseKernels(['comparators']).map(({ name }) => name);
+  assert.deepEqual(names, COMPARATORS);
 });
 
 test('mechanisms that exclude each other are refused with the reason, in either order', () => {

@@ -36,7 +36,11 @@ export function addRun(program: Command): void {
     .command('run')
     .description('replay a trace, a bundled recording or a workload under one or more kernels')
     .argument('<trace or workload>', 'a file, or a name of `pagelab list`')
-    .option('-k, --kernel <kernel>', 'base[+mechanism…], all, or ways; repeatable', collect)
+    .option(
+      '-k, --kernel <kernel>',
+      'base[+mechanism…], all, ways, comparators; repeatable',
+      collect,
+    )
     .option('-m, --machine <machine>', 'modelled machine (pagelab list machines)')
     .option('--set <key=value>', 'a setting of machine, workload or mechanism; repeatable', collect)
     .option('--seed <number>', 'seed of a workload', '1')

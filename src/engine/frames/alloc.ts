@@ -147,6 +147,11 @@ export function freeExtent(m: Machine, pfn: number): void {
   if (m.isShared) m.unlock(z + L.Z_LOCK);
 }
 
+/** Frames of the machine that are not free, the modelled kernel's own 4 MiB included. */
+export function usedFrameCount(m: Machine): number {
+  return m.words[L.H_FRAMES] - freeFrameCount(m);
+}
+
 /** Free frames of all zones, those on per-cpu lists of this thread included. */
 export function freeFrameCount(m: Machine): number {
   let free = 0;

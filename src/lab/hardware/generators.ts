@@ -1,6 +1,6 @@
 import { type AddressBatch, BATCH_ENTRIES, InputError, Random } from '../../base/index.ts';
 import type { AddressSource } from '../../trace/index.ts';
-import { wholeNumber } from '../machines.ts';
+import { wholeNumber } from '../setting-values.ts';
 import type { WorkloadParameter } from '../workloads/workload.ts';
 import { Zipf } from '../workloads/zipf.ts';
 

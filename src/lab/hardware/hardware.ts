@@ -16,7 +16,7 @@ import {
   type WalkCacheShapes,
   Walker,
 } from '../../engine/index.ts';
-import { wholeNumber } from '../machines.ts';
+import { wholeNumber } from '../setting-values.ts';
 
 /** What the user wants of the translation hardware, as text. */
 export interface HardwareWishes {

@@ -1,7 +1,6 @@
 import { errnoName, InputError } from '../../base/index.ts';
 import {
   type Counters,
-  type HugePageSettings,
   Khugepaged,
   type KsmCounters,
   type Machine,
@@ -9,6 +8,7 @@ import {
   runKswapd,
   System,
   unmappedFolioFrames,
+  usedFrameCount,
   type Vmstat,
 } from '../../engine/index.ts';
 import {
@@ -19,6 +19,7 @@ import {
   type TraceHeader,
   type TraceReader,
 } from '../../trace/index.ts';
+import { tune } from '../kernel-name.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
@@ -69,9 +70,15 @@ export function replay(
   return new Replay(kernel, options, reader.header).run(reader);
 }
 
-/** Huge pages as the user says, else as they were where the trace was recorded. */
-function hugeOf({ thp }: TraceHeader, { machine }: ReplayOptions): Partial<HugePageSettings> {
-  return { ...(thp === undefined ? {} : { enabled: thp }), ...machine?.huge };
+/** The machine as the kernel's name says, else the user, else as it was where the trace was recorded. */
+function machineOf(
+  { thp, contents }: TraceHeader,
+  { machine }: ReplayOptions,
+  { name, rules, tunings }: Kernel,
+): MachineOptions {
+  const hasContents = contents === true || machine?.hasContents === true;
+  const huge = { ...(thp === undefined ? {} : { enabled: thp }), ...machine?.huge };
+  return { ...machine, ...tune(name, { ...machine, huge }, tunings), hasContents, rules };
 }
 
 class Replay {
@@ -102,9 +109,7 @@ class Replay {
   constructor(kernel: Kernel, options: ReplayOptions, header: TraceHeader) {
     this.#options = options;
     this.#kernel = kernel;
-    const hasContents = header.contents === true || options.machine?.hasContents === true;
-    const machine = { ...options.machine, hasContents, huge: hugeOf(header, options) };
-    this.#system = new System({ ...machine, rules: kernel.rules });
+    this.#system = new System(machineOf(header, options, kernel));
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
@@ -189,7 +194,12 @@ class Replay {
       return;
     }
     if (event.op === Op.mark && this.#marks.length < MARKS_MAX) {
-      this.#marks.push({ name: event.name, event: this.#events, ...totalsOf(this.#system) });
+      this.#marks.push({
+        name: event.name,
+        event: this.#events,
+        usedKiB: usedFrameCount(this.#system.machine) * 4,
+        ...totalsOf(this.#system),
+      });
     }
     if (event.op === Op.mark) this.#options.onMark?.(this.#system, event.name);
     // A piece smaller than a table only empties tables: a run of them is looked at when it ends.

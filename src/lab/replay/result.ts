@@ -87,7 +87,12 @@ export interface FieldTruth {
 }
 
 /** Totals where the trace has a mark. */
-export type MarkPoint = Counters & { name: string; event: number };
+export type MarkPoint = Counters & {
+  name: string;
+  event: number;
+  /** Memory of the machine that is not free: tables, what is held and what waits included. */
+  usedKiB: number;
+};
 
 /** Totals at one moment; `t` is nanoseconds since the first event, or the event's number. */
 export interface SeriesPoint {

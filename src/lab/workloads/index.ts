@@ -1,5 +1,5 @@
 import { InputError } from '../../base/index.ts';
-import { wholeNumber } from '../machines.ts';
+import { wholeNumber } from '../setting-values.ts';
 import { competing } from './competing.ts';
 import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
 import { mongodbBloat } from './mongodb-bloat.ts';
