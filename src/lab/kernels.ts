@@ -76,12 +76,12 @@ export const WAYS: readonly string[] = [
 
 /** Ways to manage huge pages: `comparators`. The third is what Linux's users set against bloat. */
 export const COMPARATORS: readonly string[] = [
-  'linux-6.18[thp=never]',
-  'linux-6.18[thp=always]',
-  'linux-6.18[thp=always,maxPtesNone=0]',
-  'linux-6.18+ingens',
-  'linux-6.18+hawkeye',
-  'linux-6.18+reservations',
+  'linux-6.1[thp=never]',
+  'linux-6.1[thp=always]',
+  'linux-6.1[thp=always,maxPtesNone=0]',
+  'linux-6.1+ingens',
+  'linux-6.1+hawkeye',
+  'linux-6.1+reservations',
 ];
 
 /** A kernel by its name, `base[+mechanism…]`, settings in brackets (kernel-name.ts). Throws InputError that names what there is. */

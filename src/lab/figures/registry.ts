@@ -1,4 +1,5 @@
 import { InputError } from '../../base/index.ts';
+import { COMPARATOR_FIGURE } from './comparators.ts';
 import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
@@ -22,6 +23,7 @@ export const FIGURES: readonly Figure[] = [
   TABLE_GUESTS,
   ...INGENS_FIGURES,
   INGENS_FAIRNESS,
+  COMPARATOR_FIGURE,
   INGENS_FRAGMENTATION,
   TLB_COVERAGE,
   WALK_SHARE,
