@@ -55,6 +55,7 @@ export {
 } from './huge/settings.ts';
 export type { KsmCounters } from './ksm/counters.ts';
 export { attachKsm, type Ksm } from './ksm/ksm.ts';
+export { type RegionUse, regionUse } from './ksm/region-use.ts';
 export {
   KSM_DEFAULTS,
   KSM_HUGE_MODES,

@@ -2,6 +2,7 @@ import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../setting-values.ts';
 import { competing } from './competing.ts';
 import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
+import { identicalVms } from './identical-vms.ts';
 import { mongodbBloat } from './mongodb-bloat.ts';
 import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
@@ -28,6 +29,7 @@ export const WORKLOADS: readonly Workload[] = [
   fragSevere,
   sparseAccess,
   competing,
+  identicalVms,
 ];
 
 /** A workload by name, or undefined. */

@@ -32,6 +32,15 @@ export function writes(pid: number, addr: number, count: number, strideBytes: nu
   return event({ op: Op.touch, pid, addr, isWrite: true, count, strideBytes });
 }
 
+/** The same, each page with that content (-1: like no other page). */
+export function fills(pid: number, addr: number, count: number, content: number): TraceEvent {
+  return event({ op: Op.touch, pid, addr, isWrite: true, count, content });
+}
+
+export function reads(pid: number, addr: number, count: number): TraceEvent {
+  return event({ op: Op.touch, pid, addr, count });
+}
+
 export function madvise(pid: number, addr: number, len: number, advice: number): TraceEvent {
   return event({ op: Op.madvise, pid, addr, len, advice });
 }

@@ -8,6 +8,8 @@ export interface Workload {
   readonly parameters: Readonly<Record<string, WorkloadParameter>>;
   /** Machine preset that it needs; default `default`. */
   readonly machine?: string;
+  /** It says what it writes: a replay keeps page contents. */
+  readonly hasContents?: boolean;
   events(values: Readonly<Record<string, number>>, seed: number): Iterable<TraceEvent>;
 }
 
@@ -24,7 +26,8 @@ export class WorkloadReader implements TraceReader {
   #line = 0;
 
   constructor(workload: Workload, values: Readonly<Record<string, number>>, seed: number) {
-    this.header = { pagelab: 1, source: `workload ${workload.name}`, seed, ...values };
+    const header = { pagelab: 1, source: `workload ${workload.name}`, seed, ...values } as const;
+    this.header = workload.hasContents ? { ...header, contents: true } : header;
     this.#events = workload.events(values, seed)[Symbol.iterator]();
   }
 

@@ -85,10 +85,15 @@ export class Heat {
     return this.#seen.get(mm) ?? NOTHING_SEEN;
   }
 
-  /** True if the table maps a huge page that is hot; false also where nothing is known of it. */
+  /**
+   * True if the table maps a huge page that is hot to samepage merging; false also where nothing is
+   * known of it. As released that is an average above 0 (mm/ksm.c there), which none ever has.
+   */
   isHugeHot(table: number): boolean {
     const histories = this.#histories.get(table);
-    return histories?.bits.length === 1 && histories.isHot(this.#rule, 0);
+    if (histories?.bits.length !== 1) return false;
+    if (this.#variant.hasIntegerAverage) return (histories.averages[0] as number) > 0;
+    return histories.isHot(this.#rule, 0);
   }
 
   /** The table maps a huge page anew. */

@@ -20,7 +20,6 @@ interface Attached {
   readonly promoter: Promoter;
   readonly regions: Regions;
   readonly compactor: Compactor;
-  readonly heat: Heat;
 }
 
 const attached = new WeakMap<Machine, Attached>();
@@ -72,11 +71,6 @@ export function ingensWith(
 export const ingens: Mechanism = ingensWith(INGENS_DEFAULTS);
 export const ingensArtifact: Mechanism = ingensWith(INGENS_ARTIFACT_DEFAULTS, RELEASED);
 
-/** Whether the table maps a huge page that is hot; undefined on a machine without Ingens. */
-export function isHugeHot(m: Machine, table: number): boolean | undefined {
-  return attached.get(m)?.heat.isHugeHot(table);
-}
-
 function attachedTo(m: Machine): Attached {
   const found = attached.get(m);
   assert(found !== undefined, 'ingens is not attached');
@@ -109,6 +103,7 @@ function attach(
   if (variant.keepsPartlyFreed) {
     m.events.hugePartlyFreed = (_m, mm, table, from, to) => regions.giveBack(mm, table, from, to);
   }
+  m.events.isHugeHot = (_m, _mm, table) => heat.isHugeHot(table);
   const { spaceGone, returnToUser } = m.events;
   m.events.spaceGone = (machine, mm) => {
     spaceGone?.(machine, mm);
@@ -121,5 +116,5 @@ function attach(
     compactor.run(nowNs);
     promoter.run(nowNs);
   };
-  return { promoter, regions, compactor, heat };
+  return { promoter, regions, compactor };
 }

@@ -3,10 +3,13 @@ import { zoneFreeInfo } from '../../frames/fragmentation.ts';
 import { EXTENT_ANON } from '../../frames/pageblock.ts';
 import { collapseSlot } from '../../huge/collapse.ts';
 import { holdsSlot, wantsHuge } from '../../huge/eligible.ts';
+import { isKsm } from '../../ksm/ksm-page.ts';
 import { BLOCK_SHIFT } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
 import { V_ANON_VMA, vmaLookup } from '../../space/vma.ts';
+import { ENTRY_PAGE, KIND_MASK } from '../../tables/entry.ts';
 import { isHuge } from '../../tables/huge-entry.ts';
+import { entryFlags, entryWord } from '../../tables/leaf.ts';
 import { T_COUNT } from '../../tables/table.ts';
 import { leafWord } from '../../tables/walk.ts';
 import type { Heat } from './heat.ts';
@@ -142,7 +145,7 @@ export class Promoter {
     if (!holdsSlot(m, vma, page)) return 'unfit';
     const hi = Math.floor(page / m.loPages);
     const table = leafWord(m, mm, hi, page - hi * m.loPages);
-    if (table <= 0 || isHuge(m, table)) return 'unfit';
+    if (table <= 0 || isHuge(m, table) || holdsMerged(m, table)) return 'unfit';
     // It may have lost pages since it was asked for.
     const used = m.words[table + T_COUNT];
     if (used < usedMin) return 'unfit';
@@ -181,6 +184,16 @@ export class Promoter {
     }
     return best;
   }
+}
+
+/** A region with merged pages stays one of small pages, or promotion and merging would take turns. */
+function holdsMerged(m: Machine, table: number): boolean {
+  if (m.ksm === null) return false;
+  for (let i = 0; i < m.entryCount; i++) {
+    const isPage = (entryFlags(m, table, i) & KIND_MASK) === ENTRY_PAGE;
+    if (isPage && isKsm(m, entryWord(m, table, i))) return true;
+  }
+  return false;
 }
 
 function freeBlock(m: Machine): number {
