@@ -100,6 +100,7 @@ export {
   tryToCompact,
 } from './migrate/compact.ts';
 export { type FrameUse, frameUse, isMovableUse, isUnmovableUse } from './migrate/frame-use.ts';
+export { Kcompactd, type KcompactdCounters } from './migrate/kcompactd.ts';
 export {
   OBJECT_FILE,
   OBJECT_KERNEL,

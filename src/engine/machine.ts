@@ -57,6 +57,8 @@ export interface MachineOptions {
   hasContents?: boolean;
   /** Transparent huge pages, over their defaults (huge/settings.ts). Off where not said. */
   huge?: Partial<HugePageSettings>;
+  /** vm.compaction_proactiveness, 0 to 100. Default: Linux's 20 where there are huge pages, else 0. */
+  compactionProactiveness?: number;
   /** Samepage merging, over its defaults (ksm/settings.ts); a `System` puts it on. None where not said. */
   ksm?: Partial<KsmSettings>;
   /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
@@ -257,6 +259,10 @@ export class Machine {
   /** Tables on this thread's list of those taken away since then. */
   deferredCount = 0;
 
+  /** An allocation that must not compact found no 2 MiB since kcompactd last worked. */
+  isKcompactdWoken = false;
+  /** vm.compaction_proactiveness, 0 to 100; 0 is off. */
+  compactionProactiveness = 0;
   /** Transparent huge pages; never on for a shared machine. */
   huge: HugePageSettings = HUGE_PAGE_DEFAULTS;
   /** Faults may give huge pages: not where there are none, or a mechanism makes them in the background. */
@@ -356,6 +362,7 @@ export class Machine {
     m.huge = { ...HUGE_PAGE_DEFAULTS, ...options.huge };
     m.hasHugeFaults = m.huge.enabled !== 'disabled';
     assert(!isShared || !m.hasHugeFaults, 'huge pages are for machines of one thread');
+    m.compactionProactiveness = options.compactionProactiveness ?? (m.hasHugeFaults ? 20 : 0);
     formatArena(m);
     formatZones(m, zones, cpus);
     m.preferZone();

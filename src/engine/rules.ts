@@ -20,6 +20,8 @@ export interface Rules {
   readonly hasHugeZeroCow: boolean;
   /** khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take them). */
   readonly needsWritableToCollapse: boolean;
+  /** Proactive compaction: low mark of at least 5, leeway of 10; since v6.16 none, and at most half of the low mark. */
+  readonly hasCompactionFloor: boolean;
   /** Pages that a read fault on a file maps around the address: fault_around_bytes / 4096. */
   readonly faultAroundPages: number;
 }
@@ -34,6 +36,7 @@ export const LINUX_6_1: Rules = {
   maxMapCount: 65530,
   hasHugeZeroCow: false,
   needsWritableToCollapse: true,
+  hasCompactionFloor: true,
   faultAroundPages: 16,
 };
 
@@ -47,5 +50,6 @@ export const LINUX_6_18: Rules = {
   maxMapCount: 65530,
   hasHugeZeroCow: true,
   needsWritableToCollapse: false,
+  hasCompactionFloor: false,
   faultAroundPages: 16,
 };

@@ -1,4 +1,4 @@
-import { HUGE_ENABLED } from '../base/index.ts';
+import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import {
   HUGE_DEFRAG,
   HUGE_PAGE_DEFAULTS,
@@ -12,10 +12,10 @@ import { oneOf, wholeNumber } from './setting-values.ts';
 
 /**
  * What an administrator sets of a kernel, by the name of the setting: huge pages
- * (/sys/kernel/mm/transparent_hugepage) and page sharing (/sys/kernel/mm/ksm). For all kernels of a run
+ * (/sys/kernel/mm/transparent_hugepage), page sharing (/sys/kernel/mm/ksm), compaction ahead of need. For all kernels of a run
  * (`--set`) or for one (kernel-name.ts).
  */
-export type KernelSettings = Pick<MachineOptions, 'huge' | 'ksm'>;
+export type KernelSettings = Pick<MachineOptions, 'huge' | 'ksm' | 'compactionProactiveness'>;
 
 type Setter = (settings: KernelSettings, key: string, value: string) => KernelSettings;
 
@@ -28,6 +28,10 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   khugepagedSleepMs: (of, key, value) =>
     withKhugepaged(of, { scanSleepMs: wholeNumber(key, value, 1) }),
   maxPtesNone: (of, key, value) => withKhugepaged(of, { maxPtesNone: wholeNumber(key, value, 0) }),
+  compactionProactiveness: (of, key, value) => ({
+    ...of,
+    compactionProactiveness: percent(key, value),
+  }),
   ksm: (of, key, value) => withKsm(of, { isRunning: oneOf(key, value, ['run', 'stop']) === 'run' }),
   ksmPages: (of, key, value) => withKsm(of, { pagesToScan: wholeNumber(key, value, 1) }),
   ksmSleepMs: (of, key, value) => withKsm(of, { sleepMs: wholeNumber(key, value, 1) }),
@@ -47,6 +51,12 @@ export function withSetting(
   value: string,
 ): KernelSettings | undefined {
   return Object.hasOwn(SETTERS, key) ? SETTERS[key]?.(settings, key, value) : undefined;
+}
+
+function percent(key: string, value: string): number {
+  const number = wholeNumber(key, value, 0);
+  if (number > 100) throw new InputError(`${key}=${value}: want at most 100`);
+  return number;
 }
 
 function isOn(key: string, value: string): boolean {

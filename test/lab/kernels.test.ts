@@ -182,3 +182,11 @@ test('settings of a mechanism reach it, and those of nobody are refused', () => 
   }
   assert.throws(() => parseKernels(['linux+pte-ref'], ['pte-ref.x=1']), /settings: none/);
 });
+
+test('a setting of a single process is known by its name', () => {
+  const [kernel] = parseKernels(['linux+ingens'], ['ingens.share.12=3', 'ingens.share=2']);
+  assert.equal(kernel?.mechanisms[0]?.settings?.['share'], 2);
+  for (const wrong of ['ingens.share.x=1', 'ingens.tau.1=1', 'ingens.share.=1']) {
+    assert.throws(() => parseKernels(['linux+ingens'], [wrong]), /ingens has the settings/, wrong);
+  }
+});

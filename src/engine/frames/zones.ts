@@ -4,6 +4,12 @@ import { freeBlocks } from './buddy.ts';
 import { blockOf } from './frame-record.ts';
 import { EXTENT_ABSENT, EXTENT_NONE, formatBlock, NO_ZONE } from './pageblock.ts';
 import { formatPcp } from './pcp.ts';
+import {
+  minFreeFrames,
+  movableWatermarks,
+  recommendedMinFreeFrames,
+  zoneWatermarks,
+} from './watermarks.ts';
 
 /** First frames of the machine that nobody gets: the modelled kernel's own image. Frame 0 is "none". */
 export const RESERVED_FRAMES = 1024;
@@ -58,26 +64,55 @@ export function formatZones(m: Machine, plans: readonly ZonePlan[], cpus: number
 }
 
 /**
- * min, low and high watermarks of each zone (mm/page_alloc.c: calculate_min_free_kbytes,
- * __setup_per_zone_wmarks, with watermark_scale_factor 10). A Movable zone has no part in the
- * memory that the kernel itself needs: its min is small, its gap as the others'.
+ * min, low and high watermarks of each zone (watermarks.ts). With huge pages on the kernel keeps more
+ * free; whoever switches them on later calls this again (start_stop_khugepaged).
  */
 export function setWatermarks(m: Machine): void {
-  const w = m.words;
+  const base = minFreeFrames(managedFrames(m));
+  setZoneWatermarks(m, base);
+  const { enabled } = m.huge;
+  if (enabled !== 'always' && enabled !== 'madvise') return;
+  const recommended = recommendedMinFreeFrames(kernelZones(m), framesAboveHigh(m));
+  if (recommended > base) setZoneWatermarks(m, recommended);
+}
+
+/** A Movable zone has no part in the memory that the kernel itself needs. */
+function managedFrames(m: Machine): number {
   let managed = 0;
   for (let zone = 0; zone < m.zoneCount; zone++) {
-    if (!isMovableZone(m, zone)) managed += w[zoneAt(m, zone) + L.Z_MANAGED];
+    if (!isMovableZone(m, zone)) managed += m.words[zoneAt(m, zone) + L.Z_MANAGED];
   }
-  const minFreeKiB = Math.min(262144, Math.max(128, Math.floor(Math.sqrt(managed * 4 * 16))));
+  return managed;
+}
+
+function setZoneWatermarks(m: Machine, minFree: number): void {
+  const w = m.words;
+  const all = managedFrames(m);
   for (let zone = 0; zone < m.zoneCount; zone++) {
     const z = zoneAt(m, zone);
-    const frames = w[z + L.Z_MANAGED];
-    const share = Math.floor(((minFreeKiB / 4) * frames) / managed);
-    const gap = Math.max(Math.floor(share / 4), Math.floor((frames * 10) / 10000));
-    const movableMin = frames === 0 ? 0 : Math.min(128, Math.max(32, Math.floor(frames / 1024)));
-    const min = isMovableZone(m, zone) ? movableMin : share;
+    const marksOf = isMovableZone(m, zone) ? movableWatermarks : zoneWatermarks;
+    const { min, low, high } = marksOf(w[z + L.Z_MANAGED], all, minFree);
     w[z + L.Z_MIN] = min;
-    w[z + L.Z_LOW] = min + gap;
-    w[z + L.Z_HIGH] = min + 2 * gap;
+    w[z + L.Z_LOW] = low;
+    w[z + L.Z_HIGH] = high;
   }
+}
+
+/** Zones for the kernel as Linux has them on x86-64: the first 16 MiB are one of their own, DMA. */
+function kernelZones(m: Machine): number {
+  let zones = 1;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    if (!isMovableZone(m, zone) && m.words[zoneAt(m, zone) + L.Z_MANAGED] > 0) zones++;
+  }
+  return zones;
+}
+
+function framesAboveHigh(m: Machine): number {
+  let frames = 0;
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const z = zoneAt(m, zone);
+    if (isMovableZone(m, zone)) continue;
+    frames += Math.max(0, m.words[z + L.Z_MANAGED] - m.words[z + L.Z_HIGH]);
+  }
+  return frames;
 }

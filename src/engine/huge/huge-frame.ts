@@ -23,7 +23,10 @@ export function allocHugeForFault(m: Machine, vma: number): number {
     defrag === 'always' || (isAdvised && (defrag === 'madvise' || defrag === 'defer+madvise'));
   if (!isDirect) {
     const wakes = defrag === 'defer' || defrag === 'defer+madvise';
-    if (wakes) m.kswapd.isWoken = true;
+    if (wakes) {
+      m.kswapd.isWoken = true;
+      m.isKcompactdWoken = true;
+    }
     return 0;
   }
   // Without advice one light try is all (__GFP_NORETRY).

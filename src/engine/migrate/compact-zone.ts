@@ -37,6 +37,8 @@ export interface CompactControl {
   readonly mode: CompactMode;
   readonly isWholeZone: boolean;
   readonly ignoresSkips: boolean;
+  /** Nobody waits for it: it leaves it to others to ask for skip marks to be forgotten. */
+  readonly isBackground?: boolean;
   /** Stop where at most so many percent of the zone's free memory are in blocks too small. */
   readonly scoreMax?: number;
   /** What may be moved; what is moved is taken off. */
@@ -133,7 +135,8 @@ class ZoneCompaction {
     const w = this.#m.words;
     if (this.#scannersMet()) {
       w.fill(0, this.#z + L.Z_COMPACT_MIGRATE, this.#z + L.Z_COMPACT_FREE + 1);
-      if (this.#control.order >= 0) w[this.#z + L.Z_COMPACT_FLUSH] = 1;
+      const isDirect = this.#control.order >= 0 && this.#control.isBackground !== true;
+      if (isDirect) w[this.#z + L.Z_COMPACT_FLUSH] = 1;
       return this.#isWholeZone ? 'complete' : 'partial';
     }
     const { budget, scoreMax } = this.#control;

@@ -45,7 +45,7 @@ export interface CompactResult {
 
 const HUGE_ORDER = L.BLOCK_SHIFT;
 
-function newResult(m: Machine): CompactResult {
+export function newCompactResult(m: Machine): CompactResult {
   return {
     pagesMoved: 0,
     tablesMoved: 0,
@@ -69,7 +69,7 @@ export function freeHugeBlocks(m: Machine): number {
 export function compactMemory(m: Machine): CompactResult {
   assert(!m.isShared, 'compaction is for exclusive machines');
   drainAllPcp(m);
-  const result = newResult(m);
+  const result = newCompactResult(m);
   for (let zone = 0; zone < m.zoneCount; zone++) {
     if (m.words[zoneAt(m, zone) + L.Z_MANAGED] === 0) continue;
     const control: CompactControl = {
@@ -97,7 +97,7 @@ export interface CompactBound extends CompactBudget {
  */
 export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
   assert(!m.isShared, 'compaction is for exclusive machines');
-  const result = newResult(m);
+  const result = newCompactResult(m);
   const { scoreMax, spares } = bound;
   const budget: CompactBudget = { pages: bound.pages, rounds: bound.rounds };
   let isDrained = false;
@@ -158,7 +158,7 @@ export function tryToCompact(
   assert(!m.isShared, 'compaction is for exclusive machines');
   assert(order >= 1 && order <= HUGE_ORDER, `order ${order} not in 1..${HUGE_ORDER}`);
   drainAllPcp(m);
-  const result = newResult(m);
+  const result = newCompactResult(m);
   const statuses: (CompactStatus | 'skipped' | 'deferred')[] = [];
   let hasBlock = false;
   for (let zone = m.zoneCount - 1; zone >= 0 && !hasBlock; zone--) {

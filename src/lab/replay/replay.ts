@@ -1,6 +1,7 @@
 import { errnoName, InputError } from '../../base/index.ts';
 import {
   type Counters,
+  Kcompactd,
   Khugepaged,
   type KsmCounters,
   type Machine,
@@ -91,6 +92,7 @@ class Replay {
   readonly #freed: FreedTablesLog;
   readonly #clock = new ModelledClock();
   readonly #khugepaged: Khugepaged | null;
+  readonly #kcompactd: Kcompactd | null;
   /** A mechanism or khugepaged wants to know the time. */
   readonly #isTimed: boolean;
   /** Counters of processes that ended, as they were before. */
@@ -109,13 +111,16 @@ class Replay {
   constructor(kernel: Kernel, options: ReplayOptions, header: TraceHeader) {
     this.#options = options;
     this.#kernel = kernel;
-    this.#system = new System(machineOf(header, options, kernel));
+    const machineOptions = machineOf(header, options, kernel);
+    this.#system = new System(machineOptions);
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
     this.#khugepaged = khugepagedOf(this.#system.machine);
+    this.#kcompactd = kcompactdOf(this.#system.machine, machineOptions);
     const { events, ksm } = this.#system.machine;
-    this.#isTimed = this.#khugepaged !== null || events.returnToUser !== null || ksm !== null;
+    const hasThreads = this.#khugepaged !== null || this.#kcompactd !== null;
+    this.#isTimed = hasThreads || events.returnToUser !== null || ksm !== null;
     if (ksm?.settings.hugePages === 'frequency' && events.isHugeHot === null) {
       throw new InputError(
         `ksmHuge=frequency: ${kernel.name} does not watch how much huge pages are used; want a kernel with ingens`,
@@ -169,6 +174,7 @@ class Replay {
   #returnToUser(event: TraceEvent): void {
     const nowNs = this.#clock.after(event);
     this.#khugepaged?.run(nowNs);
+    this.#kcompactd?.run(nowNs);
     this.#system.machine.ksm?.ksmd.run(nowNs);
     if (event.op === Op.mark || event.op === Op.sample) return;
     const process = this.#system.process(event.pid);
@@ -313,6 +319,7 @@ class Replay {
         deferredSplits,
         unmappedKiB: unmappedFolioFrames(machine) * 4,
         ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),
+        ...(this.#kcompactd === null ? {} : { kcompactd: { ...this.#kcompactd.counters } }),
       },
     };
   }
@@ -374,6 +381,15 @@ function khugepagedOf(machine: Machine): Khugepaged | null {
     khugepaged.forget(mm);
   };
   return khugepaged;
+}
+
+/**
+ * kcompactd where huge pages are Linux's own, or where somebody has said how much it is to do. A
+ * mechanism that makes huge pages in the background compacts in its own way.
+ */
+function kcompactdOf(machine: Machine, options: MachineOptions): Kcompactd | null {
+  const isWanted = machine.hasHugeFaults || options.compactionProactiveness !== undefined;
+  return isWanted && !machine.isShared ? new Kcompactd(machine) : null;
 }
 
 function recordedText(event: TraceEvent): string {

@@ -1,4 +1,10 @@
-import type { Counters, KhugepagedCounters, KsmCounters, Vmstat } from '../../engine/index.ts';
+import type {
+  Counters,
+  KcompactdCounters,
+  KhugepagedCounters,
+  KsmCounters,
+  Vmstat,
+} from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { FreedTables } from './freed-tables.ts';
 
@@ -51,6 +57,7 @@ export interface HugePageCounters {
   /** Memory in use that nothing maps: parts of huge pages that wait to be split. */
   unmappedKiB: number;
   khugepaged?: KhugepagedCounters;
+  kcompactd?: KcompactdCounters;
 }
 
 /** What mechanisms count of the whole machine, under their ids; absent where they are not attached. */

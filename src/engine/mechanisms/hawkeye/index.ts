@@ -1,4 +1,5 @@
 import { assert } from '../../../base/index.ts';
+import { setWatermarks } from '../../frames/zones.ts';
 import type { Machine } from '../../machine.ts';
 import type { Mechanism } from '../mechanism.ts';
 import { AccessMap } from './access-map.ts';
@@ -76,6 +77,7 @@ export const hawkeye: Mechanism = hawkeyeWith(HAWKEYE_DEFAULTS);
 function attach(m: Machine, options: HawkeyeOptions, overhead: MmuOverhead): Attached {
   assert(!m.isShared, 'huge pages are for machines of one thread');
   if (m.huge.enabled === 'disabled') m.huge = { ...m.huge, enabled: 'always' };
+  setWatermarks(m);
   const zeroing = new Zeroing(m, options);
   const map = new AccessMap(m, options);
   const recovery = new Recovery(m, options, overhead);

@@ -1,4 +1,5 @@
 import { assert, Random } from '../../../base/index.ts';
+import { setWatermarks } from '../../frames/zones.ts';
 import type { Machine } from '../../machine.ts';
 import { T_COUNT } from '../../tables/table.ts';
 import type { Mechanism } from '../mechanism.ts';
@@ -86,6 +87,7 @@ function attach(
 ): Attached {
   assert(!m.isShared, 'huge pages are for machines of one thread');
   if (m.huge.enabled === 'disabled') m.huge = { ...m.huge, enabled: 'always' };
+  setWatermarks(m);
   const metric = new ShareMetric(m, options, variant, shares);
   const heat = new Heat(m, options, variant, new Random(seed), (mm) => metric.share(mm));
   const promoter = new Promoter(m, options, variant, heat, metric, (table) => {

@@ -1,4 +1,5 @@
 import { assert } from '../../../base/index.ts';
+import { setWatermarks } from '../../frames/zones.ts';
 import type { Machine } from '../../machine.ts';
 import type { Mechanism } from '../mechanism.ts';
 import { placePage } from './place.ts';
@@ -60,6 +61,7 @@ export const reservations: Mechanism = reservationsWith(RESERVATION_DEFAULTS);
 function attach(m: Machine, options: ReservationOptions): Promoter {
   assert(!m.isShared, 'huge pages are for machines of one thread');
   if (m.huge.enabled === 'disabled') m.huge = { ...m.huge, enabled: 'always' };
+  setWatermarks(m);
   const promoter = new Promoter();
   // Every fault has its frame placed and is heard of: none takes the way that tells nobody.
   m.isCareful = true;
