@@ -99,6 +99,7 @@ export {
   freeHugeBlocks,
   tryToCompact,
 } from './migrate/compact.ts';
+export type { CompactionWork } from './migrate/compaction-work.ts';
 export { type FrameUse, frameUse, isMovableUse, isUnmovableUse } from './migrate/frame-use.ts';
 export { Kcompactd, type KcompactdCounters } from './migrate/kcompactd.ts';
 export {
@@ -114,6 +115,15 @@ export { kswapdStep, runKswapd } from './reclaim/kswapd.ts';
 export type { Vmstat } from './reclaim/vmstat.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';
+export {
+  C_ANON,
+  C_COW,
+  C_FAULTS,
+  C_HUGE,
+  C_HUGE_FAULTS,
+  C_SWAP_INS,
+  mmCounter,
+} from './space/mm.ts';
 export { type Occupancy, occupancyOf } from './space/occupancy.ts';
 export { Process, System } from './system.ts';
 export { releaseDeferred } from './threads/grace.ts';

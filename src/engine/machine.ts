@@ -8,6 +8,7 @@ import { HUGE_PAGE_DEFAULTS, type HugePageSettings } from './huge/settings.ts';
 import type { Ksm } from './ksm/ksm.ts';
 import type { KsmSettings } from './ksm/settings.ts';
 import * as L from './layout.ts';
+import { type CompactionWork, noCompactionWork } from './migrate/compaction-work.ts';
 import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
 import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
@@ -272,6 +273,10 @@ export class Machine {
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;
+  /** Small pages made huge ones, by whoever. */
+  collapses = 0;
+  /** What compaction did since the machine was made, whoever asked for it. */
+  readonly compactionWork: CompactionWork = noCompactionWork();
   /** Huge pages split since memory was short (thp_deferred_split_page is when they began to wait). */
   deferredSplits = 0;
 

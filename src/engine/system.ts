@@ -28,6 +28,8 @@ import { mmap, munmap } from './space/mmap.ts';
 import { mmapReadLock, mmapReadUnlock, mmapWriteLock, mmapWriteUnlock } from './space/mmap-lock.ts';
 import { mprotect } from './space/mprotect.ts';
 import { mremap } from './space/mremap.ts';
+import { isHuge } from './tables/huge-entry.ts';
+import { leafWord } from './tables/walk.ts';
 import { enter, leave, resumeWorld, stopWorld } from './threads/world.ts';
 
 /** Pages that Linux charges ahead for a cpu (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h). */
@@ -327,6 +329,14 @@ export class Process {
       if (!this.isAlive) return FAULT_OOM;
     }
     return faults;
+  }
+
+  /** Whether the address is in a mapping of 2 MiB (the huge zero page is one) now. */
+  isHugeAt(page: number): boolean {
+    const m = this.machine;
+    const hi = Math.floor(page / m.loPages);
+    const table = leafWord(m, this.mm, hi, page - hi * m.loPages);
+    return table > 0 && isHuge(m, table);
   }
 
   /**

@@ -20,6 +20,7 @@ import {
 } from '../engine/index.ts';
 import { type NamePart, nameOf, splitName, tune } from './kernel-name.ts';
 import { wholeNumber } from './setting-values.ts';
+import { TIME_PREFIX } from './time/kernel-costs.ts';
 
 /** A kernel: a base, whose rules are data, and mechanisms on top. */
 export interface Kernel {
@@ -157,11 +158,23 @@ export function parseKernels(names: readonly string[], settings: readonly string
   return [...kernels.values()];
 }
 
-/** Settings of mechanisms (`table-scan.delayMs=1000`) apart from all others. */
-export function splitSettings(settings: readonly string[]): { own: string[]; others: string[] } {
+/** Settings of mechanisms (`table-scan.delayMs=1000`), of modelled time, and all others. */
+export function splitSettings(settings: readonly string[]): {
+  own: string[];
+  time: Map<string, string>;
+  others: string[];
+} {
   const isOwn = (setting: string): boolean =>
     MECHANISMS.some(({ id }) => setting.startsWith(`${id}.`));
-  return { own: settings.filter(isOwn), others: settings.filter((setting) => !isOwn(setting)) };
+  const time = new Map<string, string>();
+  const others: string[] = [];
+  for (const setting of settings.filter((text) => !isOwn(text))) {
+    const at = setting.indexOf('=');
+    if (setting.startsWith(TIME_PREFIX) && at > 0) {
+      time.set(setting.slice(TIME_PREFIX.length, at), setting.slice(at + 1));
+    } else others.push(setting);
+  }
+  return { own: settings.filter(isOwn), time, others };
 }
 
 /** Of `id.key=value` settings those of one mechanism, without the id. */

@@ -7,6 +7,7 @@ import { meanBars } from './html/bars.ts';
 import { chartDrawer } from './html/chart.ts';
 import { curvesSection } from './html/curves.ts';
 import { freedSection } from './html/freed.ts';
+import { latencySection } from './html/latency.ts';
 import { html, Markup, nothing } from './html/markup.ts';
 import { phasesSection } from './html/phases.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
@@ -47,6 +48,7 @@ ${curvesSection(document, draw)}
 ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
 ${phasesSection(document)}
+${latencySection(document, draw)}
 ${freedSection(document)}
 ${differencesSection(document, run)}
 ${methodSection(document, options.machine ?? '')}

@@ -1,4 +1,5 @@
 import type { FigureRow, ReproduceDocument } from '../lab/index.ts';
+import { type KeptFigure, keptFigures } from './kept-figures.ts';
 import { summary } from './reproduced-terminal.ts';
 
 /** How ours came about, in words. */
@@ -9,12 +10,18 @@ const METHODS: Readonly<Record<FigureRow['method'], string>> = {
   arithmetic: 'arithmetic; nothing ran',
 };
 
-/** docs/figures.md: a table of all figures, then each with what went in and its parts. */
-export function reproducedMarkdown({ rows, host }: ReproduceDocument): string {
-  const table = rows.map(
-    ({ id, published, here, method, verdict }) =>
-      `| [${id}](#${anchor(id)}) | ${cell(published)} | ${cell(here)} | ${method} | ${verdict} |`,
-  );
+/**
+ * docs/figures.md: a table of all figures, then each with what went in and its parts. `order` are the
+ * ids of all figures; those that did not run are taken from `before`, the page as it was.
+ */
+export function reproducedMarkdown(
+  { rows, host }: ReproduceDocument,
+  before = '',
+  order: readonly string[] = rows.map(({ id }) => id),
+): string {
+  const known = new Map(keptFigures(before).map((kept) => [kept.id, kept]));
+  for (const row of rows) known.set(row.id, figureOf(row));
+  const figures = order.flatMap((id) => known.get(id) ?? []);
   return `${[
     '# Published figures',
     '',
@@ -22,13 +29,19 @@ export function reproducedMarkdown({ rows, host }: ReproduceDocument): string {
     '',
     `Times, where a figure has any, were measured on: ${host}.`,
     '',
-    `${summary(rows)}.`,
+    `${summary(figures)}.`,
     '',
     '| figure | published | here | method | verdict |',
     '| --- | --- | --- | --- | --- |',
-    ...table,
-    ...rows.flatMap(section),
+    ...figures.map(({ tableLine }) => tableLine),
+    ...figures.flatMap(({ sectionLines }) => sectionLines),
   ].join('\n')}\n`;
+}
+
+function figureOf(row: FigureRow): KeptFigure {
+  const { id, published, here, method, verdict } = row;
+  const tableLine = `| [${id}](#${anchor(id)}) | ${cell(published)} | ${cell(here)} | ${method} | ${verdict} |`;
+  return { id, verdict, tableLine, sectionLines: section(row) };
 }
 
 function section(row: FigureRow): string[] {

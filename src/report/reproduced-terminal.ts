@@ -16,7 +16,7 @@ export function reproducedText({ rows }: ReproduceDocument, color = false): stri
 }
 
 /** `4 agree, 1 differs, 1 not comparable`. */
-export function summary(rows: readonly FigureRow[]): string {
+export function summary(rows: readonly { readonly verdict: string }[]): string {
   const count = (verdict: FigureRow['verdict']): number =>
     rows.filter((row) => row.verdict === verdict).length;
   return `${count('agrees')} agree, ${count('differs')} differ, ${count('not comparable')} not comparable`;

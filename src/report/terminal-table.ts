@@ -4,6 +4,7 @@ import { figuresOf, isTimed, type KernelFigures, lastMoment, referenceRun } from
 import { freedSentences } from './freed.ts';
 import { proofSentences } from './headline.ts';
 import { hugeSentences } from './huge.ts';
+import { causeSentences, LATENCY_NOTE, latencyTables } from './latency.ts';
 import { markSentences } from './marks.ts';
 import { type MemoryTable, memoryTable } from './memory-table.ts';
 import {
@@ -61,6 +62,7 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
     for (const sentence of markSentences(document)) lines.push(...wrap(sentence, width));
   }
   for (const sentence of hugeSentences(document)) lines.push(...wrap(sentence, width));
+  lines.push(...latencyLines(document, width, paint));
   if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
   for (const sentence of freedSentences(document)) lines.push(...wrap(sentence, width));
   return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');
@@ -87,6 +89,27 @@ function widthOfTexts({ heads, rows }: MemoryTable): number {
     ),
   );
   return widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+}
+
+/** Modelled times, if any, with what they are. */
+function latencyLines(
+  document: RunDocument,
+  width: number,
+  paint: (code: number, text: string) => string,
+): string[] {
+  const tables = latencyTables(document);
+  if (tables === undefined) return [];
+  const lines: string[] = [''];
+  for (const { heads, rows } of [tables.faults, ...(tables.requests ? [tables.requests] : [])]) {
+    const plain = {
+      heads: ['kernel', ...heads],
+      rows: rows.map(({ kernel, cells }) => [kernel, ...cells]),
+    };
+    lines.push(plainTable(plain, paint), '');
+  }
+  lines.push(...wrap(LATENCY_NOTE, width).map((line) => paint(2, line)));
+  for (const sentence of causeSentences(document)) lines.push(...wrap(sentence, width));
+  return lines;
 }
 
 /** Ways to have fewer empty tables, side by side; without their work where that is too wide. */

@@ -91,6 +91,8 @@ function checkArguments(event: TraceEvent): string | null {
       return checkLength('len', event.len) ?? checkLength('off', event.off);
     case Op.sample:
       return checkSample(event);
+    case Op.request:
+      return checkWork(event);
     default:
       return null;
   }
@@ -151,6 +153,11 @@ function checkEnd(key: string, addr: number, len: number, event: TraceEvent): st
 function checkLength(key: string, value: number): string | null {
   if (value >= 0 && value <= LENGTH_LIMIT && Number.isInteger(value)) return null;
   return `${key} ${value} is no length; give bytes from 0 to 2^64`;
+}
+
+function checkWork({ workNs }: TraceEvent): string | null {
+  if (Number.isSafeInteger(workNs) && workNs >= 0) return null;
+  return `work ${workNs} is no time; give nanoseconds from 0 to 2^53`;
 }
 
 function checkSample(event: TraceEvent): string | null {

@@ -23,6 +23,7 @@ export const Op = {
   punch: 16,
   sample: 17,
   mark: 18,
+  request: 20,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -120,8 +121,10 @@ export interface TraceEvent {
    * [timeNs, timeNs + within].
    */
   sample: Sample | null;
-  /** mark: its name. */
+  /** mark: its name; request: its class, '' where the process goes idle. */
   name: string;
+  /** request: what it takes beside memory management, ns. */
+  workNs: number;
   /** Unknown keys of the text form, kept. */
   extra: Readonly<Record<string, unknown>> | null;
   /** Where it stood: line in text (from 1), event number in binary (from 1). */
@@ -156,9 +159,18 @@ export function emptyEvent(): TraceEvent {
     errno: 0,
     sample: null,
     name: '',
+    workNs: 0,
     extra: null,
     line: 0,
   };
+}
+
+/** What serves requests: `workers` at a time; `clients` that each wait for an answer and then think. */
+export interface ServerShape {
+  readonly workers: number;
+  readonly clients: number;
+  /** Mean of a client's pause between an answer and its next request, ns. */
+  readonly thinkNs: number;
 }
 
 /** What the first line of a trace says about the whole. */
@@ -174,6 +186,8 @@ export interface TraceHeader {
   thp?: HugeEnabled;
   /** Touches say what they write (`content`): a replay keeps page contents. */
   contents?: boolean;
+  /** Who serves the requests of the trace, and for whom (lab/time/request-loop.ts). */
+  server?: ServerShape;
   /** Other keys of the first line, kept. */
   [key: string]: unknown;
 }

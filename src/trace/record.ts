@@ -24,6 +24,7 @@ export function resetEvent(event: TraceEvent): void {
   event.errno = 0;
   event.sample = null;
   event.name = '';
+  event.workNs = 0;
   event.extra = null;
 }
 

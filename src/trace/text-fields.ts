@@ -26,7 +26,8 @@ type NumberField =
   | 'count'
   | 'strideBytes'
   | 'content'
-  | 'child';
+  | 'child'
+  | 'workNs';
 
 const number =
   (field: NumberField): Setter =>
@@ -204,6 +205,7 @@ export const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFie
   ['punch', opFields(Op.punch, { file: text('file'), off: number('off'), len: number('len') })],
   ['sample', opFields(Op.sample, counters)],
   ['mark', opFields(Op.mark, { name: text('name') })],
+  ['request', opFields(Op.request, { name: text('name'), 'work?': number('workNs') })],
 ]);
 
 const PAGE_ALIGNED_OPS: ReadonlySet<Op> = new Set([

@@ -1,6 +1,12 @@
 import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import { checkEvent } from './check-event.ts';
-import { emptyEvent, type TraceEvent, type TraceHeader, type TraceReader } from './event.ts';
+import {
+  emptyEvent,
+  type ServerShape,
+  type TraceEvent,
+  type TraceHeader,
+  type TraceReader,
+} from './event.ts';
 import { isWithinDepth, MAX_JSON_DEPTH } from './json-depth.ts';
 import { LifeCheck } from './life-check.ts';
 import { LineSplitter } from './line-splitter.ts';
@@ -107,5 +113,24 @@ export function headerProblem(header: Record<string, unknown>): string | null {
   if (header.contents !== undefined && typeof header.contents !== 'boolean') {
     return `"contents" is ${shown(header.contents)}; give true or false`;
   }
+  if (header.server !== undefined && !isServerShape(header.server)) {
+    return `"server" is ${shown(header.server)}; give {"workers":…,"clients":…,"thinkNs":…}, integers, the first two from 1 to ${SERVER_MAX}`;
+  }
   return isWithinDepth(header, MAX_JSON_DEPTH) ? null : 'the header nests too deep; nest less';
+}
+
+/** Workers and clients that a request loop keeps times of. */
+const SERVER_MAX = 1_000_000;
+
+function isServerShape(value: unknown): value is ServerShape {
+  if (typeof value !== 'object' || value === null) return false;
+  const { workers, clients, thinkNs } = value as Record<string, unknown>;
+  const isCount = (count: unknown): boolean =>
+    Number.isSafeInteger(count) && (count as number) >= 1 && (count as number) <= SERVER_MAX;
+  return (
+    isCount(workers) &&
+    isCount(clients) &&
+    Number.isSafeInteger(thinkNs) &&
+    (thinkNs as number) >= 0
+  );
 }

@@ -95,6 +95,8 @@ function formatArguments(event: TraceEvent): string {
       return formatSample(event);
     case Op.mark:
       return `,"name":${JSON.stringify(event.name)}`;
+    case Op.request:
+      return `,"name":${JSON.stringify(event.name)},"work":${event.workNs}`;
     default:
       return '';
   }

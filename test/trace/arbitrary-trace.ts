@@ -61,6 +61,7 @@ const own = fc.oneof(
   ),
   fc.record({ op: fc.constantFrom('munmap', 'munlock'), addr: pageAddress, len: length }),
   fc.record({ op: fc.constant('mprotect'), addr: pageAddress, len: length, prot }),
+  fc.record({ op: fc.constant('request'), name, work: fc.nat(2 ** 31 - 1) }),
   fc.record({ op: fc.constant('madvise'), addr: pageAddress, len: length, advice }),
   fc.record(
     {

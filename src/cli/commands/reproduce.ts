@@ -1,7 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, release, type as systemType } from 'node:os';
 import { stderr } from 'node:process';
 import type { Command } from 'commander';
-import { type FigureContext, findFigures, reproduce } from '../../lab/index.ts';
+import { FIGURES, type FigureContext, findFigures, reproduce } from '../../lab/index.ts';
 import { reproducedMarkdown, reproducedText } from '../../report/index.ts';
 import { traceOpener, writeFileAtomically } from '../files.ts';
 import { hasColor, print, printJson } from '../output.ts';
@@ -20,7 +21,7 @@ export function addReproduce(program: Command): void {
     .command('reproduce')
     .description('the published figures, ours beside them, and whether they agree')
     .argument('[id...]', 'figures (pte-ref.limits) or systems (pte-ref); default: all')
-    .option('--markdown <file>', 'also write them as docs/figures.md is written')
+    .option('--markdown <file>', 'also write them into a page such as docs/figures.md')
     .option('--json', 'one JSON document on standard output')
     .action(async (ids: string[], _flags: unknown, command: Command) => {
       await runReproduce(ids, command.optsWithGlobals<ReproduceFlags>());
@@ -31,7 +32,9 @@ async function runReproduce(ids: readonly string[], flags: ReproduceFlags): Prom
   const document = await reproduce(findFigures(ids), contextOfThisMachine(), hostText());
   const { markdown } = flags;
   if (markdown !== undefined) {
-    const bytes = new TextEncoder().encode(reproducedMarkdown(document));
+    const before = existsSync(markdown) ? readFileSync(markdown, 'utf8') : '';
+    const order = FIGURES.map(({ id }) => id);
+    const bytes = new TextEncoder().encode(reproducedMarkdown(document, before, order));
     writeFileAtomically(markdown, (sink) => sink(bytes));
   }
   if (flags.json === true) printJson(document);

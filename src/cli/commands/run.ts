@@ -1,13 +1,18 @@
 import type { Command } from 'commander';
 import { InputError } from '../../base/index.ts';
 import {
+  findPreset,
+  type HardwareWishes,
+  kernelCostsWith,
   MAIN_KERNELS,
   parseKernels,
+  parseSize,
   type ReplayOptions,
   type RunDocument,
   replay,
   type SpacePicture,
   splitSettings,
+  type TimeOptions,
   takePicture,
 } from '../../lab/index.ts';
 import { htmlReport, terminalTable } from '../../report/index.ts';
@@ -22,6 +27,9 @@ export interface RunFlags {
   set?: string[];
   seed?: string;
   report?: string;
+  latency?: boolean;
+  tlb?: string;
+  hostPageBytes?: string;
   json?: boolean;
 }
 
@@ -44,6 +52,9 @@ export function addRun(program: Command): void {
     .option('-m, --machine <machine>', 'modelled machine (pagelab list machines)')
     .option('--set <key=value>', 'a setting of machine, workload or mechanism; repeatable', collect)
     .option('--seed <number>', 'seed of a workload', '1')
+    .option('--latency', 'model the time of faults, calls and requests')
+    .option('--tlb <preset>', 'its translation hardware (pagelab list hardware)')
+    .option('--host-page-bytes <size>', 'page walks as in a virtual machine on pages of 4k or 2m')
     .option('--report <file.html>', 'write a report')
     .option('--json', 'one JSON document on standard output')
     .action(async (name: string, _flags: RunFlags, command: Command) => {
@@ -66,9 +77,15 @@ export function parseSeed(text: string | undefined): number {
 
 async function run(name: string, flags: RunFlags): Promise<void> {
   const seed = parseSeed(flags.seed);
-  const { own, others } = splitSettings(flags.set ?? []);
+  const { own, time, others } = splitSettings(flags.set ?? []);
   const source = findSource(name, flags.machine, others, seed);
-  const outcome = runSource(source, flags.kernel ?? MAIN_KERNELS, seed, own);
+  const outcome = runSource(
+    source,
+    flags.kernel ?? MAIN_KERNELS,
+    seed,
+    own,
+    timeOptions(flags, time),
+  );
   if (flags.report !== undefined) await writeReport(flags.report, outcome);
   if (flags.json) {
     printJson(outcome.document);
@@ -78,12 +95,29 @@ async function run(name: string, flags: RunFlags): Promise<void> {
   if (flags.report !== undefined) print(`report: ${flags.report}`);
 }
 
+/** Times are modelled where an option is about them; else where the trace wants it. */
+function timeOptions(
+  { latency, tlb, hostPageBytes }: RunFlags,
+  settings: ReadonlyMap<string, string>,
+): TimeOptions | undefined {
+  if (tlb !== undefined) findPreset(tlb);
+  if (hostPageBytes !== undefined) parseSize('--host-page-bytes', hostPageBytes);
+  kernelCostsWith(settings);
+  const hardware: HardwareWishes = {
+    ...(tlb === undefined ? {} : { preset: tlb }),
+    ...(hostPageBytes === undefined ? {} : { hostPageBytes }),
+  };
+  const isAsked = latency === true || settings.size > 0 || Object.keys(hardware).length > 0;
+  return isAsked ? { settings, hardware } : undefined;
+}
+
 /** Replays a source under each kernel; `settings` are those of mechanisms. */
 export function runSource(
   source: Source,
   kernelNames: readonly string[],
   seed: number,
   settings: readonly string[] = [],
+  time?: TimeOptions,
 ): RunOutcome {
   const kernels = parseKernels(kernelNames, settings);
   const counted = source.isGenerated ? GENERATED : countTrace(source.open());
@@ -103,6 +137,7 @@ export function runSource(
         picture ??= takePicture(system, counted.firstPid);
       },
     };
+    if (time !== undefined) options.time = time;
     if (counted.sampledPid !== 0) options.mainPid = counted.sampledPid;
     else options.mainPid = counted.firstPid;
     const result = replay(source.open(), kernel, options);

@@ -2,8 +2,8 @@ import { assert } from '../../base/index.ts';
 
 /**
  * Which page size an address has. A run has up to four sizes, in ascending order; a page of size
- * class `c` spans `granules[c]` of the smallest. Sizes are fixed for a run: one for all addresses,
- * or regions with a size each.
+ * class `c` spans `granules[c]` of the smallest. One size for all addresses, or regions with a size
+ * each, or whoever knows says it for each access.
  */
 export interface PageRegion {
   /** First and one past the last granule, on a border of the region's page size. */
@@ -29,7 +29,15 @@ export class PageSizes {
   readonly #classes: Uint8Array;
   #last = 0;
 
-  constructor(bytes: readonly number[], otherClass = 0, regions: readonly PageRegion[] = []) {
+  readonly #classAt: ((granule: number) => number) | null;
+
+  /** `classAt` stands in for regions: sizes that change during a run. */
+  constructor(
+    bytes: readonly number[],
+    otherClass = 0,
+    regions: readonly PageRegion[] = [],
+    classAt: ((granule: number) => number) | null = null,
+  ) {
     assert(bytes.length >= 1 && bytes.length <= SIZE_CLASSES, 'one to four page sizes');
     this.bytes = bytes;
     bytes.forEach((size, c) => {
@@ -43,7 +51,8 @@ export class PageSizes {
       assert(i === 0 || (sorted[i - 1] as PageRegion).end <= first, 'regions do not overlap');
     });
     this.otherClass = otherClass;
-    this.hasRegions = sorted.length > 0;
+    this.#classAt = classAt;
+    this.hasRegions = sorted.length > 0 || classAt !== null;
     this.#firsts = Float64Array.from(sorted, ({ first }) => first);
     this.#ends = Float64Array.from(sorted, ({ end }) => end);
     this.#classes = Uint8Array.from(sorted, ({ sizeClass }) => sizeClass);
@@ -52,6 +61,7 @@ export class PageSizes {
   /** The class of a granule. */
   classOf(granule: number): number {
     if (!this.hasRegions) return this.otherClass;
+    if (this.#classAt !== null) return this.#classAt(granule);
     const firsts = this.#firsts;
     const last = this.#last;
     if (granule >= firsts[last]! && granule < this.#ends[last]!) return this.#classes[last]!;

@@ -104,6 +104,7 @@ export function collapseSlot(
   const counters = mmCounters(m, mm);
   m.words[counters + C_ANON] += m.entryCount;
   m.words[counters + C_COLLAPSES] += 1;
+  m.collapses += 1;
   return 'succeeded';
 }
 

@@ -21,6 +21,7 @@ import {
   type CompactStatus,
   compactZone,
 } from './compact-zone.ts';
+import { type CompactionWork, noCompactionWork } from './compaction-work.ts';
 import { deferCompaction, isCompactionDeferred, resetDeferral } from './defer.ts';
 
 /**
@@ -28,13 +29,7 @@ import { deferCompaction, isCompactionDeferred, resetDeferral } from './defer.ts
  * /proc/sys/vm/compact_memory, or until there is a free block of an order, as an allocation does.
  * The scanners are in compact-zone.ts.
  */
-export interface CompactResult {
-  /** Frames moved, by what stood in them. */
-  pagesMoved: number;
-  tablesMoved: number;
-  /** Frames that a scanner looked at (compact_migrate_scanned, compact_free_scanned). */
-  migrateScanned: number;
-  freeScanned: number;
+export interface CompactResult extends CompactionWork {
   /** Frames in use that could not be moved, as the migration scanner met them. */
   tablesStuck: number;
   otherStuck: number;
@@ -47,10 +42,7 @@ const HUGE_ORDER = L.BLOCK_SHIFT;
 
 export function newCompactResult(m: Machine): CompactResult {
   return {
-    pagesMoved: 0,
-    tablesMoved: 0,
-    migrateScanned: 0,
-    freeScanned: 0,
+    ...noCompactionWork(),
     tablesStuck: 0,
     otherStuck: 0,
     hugeBefore: freeHugeBlocks(m),
@@ -81,6 +73,7 @@ export function compactMemory(m: Machine): CompactResult {
     compactZone(m, zone, control, result);
   }
   result.hugeAfter = freeHugeBlocks(m);
+  addWork(m.compactionWork, result);
   return result;
 }
 
@@ -124,6 +117,7 @@ export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
     if (status === 'spent') break;
   }
   result.hugeAfter = freeHugeBlocks(m);
+  addWork(m.compactionWork, result);
   return result;
 }
 
@@ -131,6 +125,13 @@ export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
 function hasRoom(m: Machine, zone: number): boolean {
   const z = zoneAt(m, zone);
   return m.words[z + L.Z_FREE] > m.words[z + L.Z_LOW] + 2 * L.BLOCK_FRAMES;
+}
+
+function addWork(sum: CompactionWork, more: CompactResult): void {
+  sum.pagesMoved += more.pagesMoved;
+  sum.tablesMoved += more.tablesMoved;
+  sum.migrateScanned += more.migrateScanned;
+  sum.freeScanned += more.freeScanned;
 }
 
 /** Whether compaction of a zone for an order is due. */
@@ -183,6 +184,7 @@ export function tryToCompact(
     else if (mode === 'sync') deferCompaction(m, zone, order);
   }
   result.hugeAfter = freeHugeBlocks(m);
+  addWork(m.compactionWork, result);
   return { hasBlock, statuses, result };
 }
 

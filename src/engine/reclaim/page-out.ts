@@ -62,6 +62,7 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
   const slot = swapSlotAlloc(m);
   if (slot === 0) return false;
   saveContents(m, pfn, slot);
+  m.vmstat.pswpout += 1;
   unmapEverywhere(m, pfn, rec, slot, busyTable);
   const isStillMapped = w[rec + F_MAPCOUNT] !== 0;
   if (swapSlotUsers(m, slot) === 0) swapSlotFree(m, slot);
@@ -88,6 +89,7 @@ function pageOutObject(m: Machine, pfn: number, rec: number, busyTable: number):
   const leaf = findLeaf(m, object, hi, lo);
   if (slot !== 0) {
     saveContents(m, pfn, slot);
+    m.vmstat.pswpout += 1;
     changeEntry(m, leaf, lo & m.mask, ENTRY_SWAP, slot);
     swapSlotGet(m, slot);
     w[object + O_SWAPPED] += 1;

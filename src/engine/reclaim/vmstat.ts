@@ -9,10 +9,12 @@ export interface Vmstat {
   /** Frames that came free. */
   pgstealKswapd: number;
   pgstealDirect: number;
+  /** Pages written to swap, by either. */
+  pswpout: number;
 }
 
 export function noVmstat(): Vmstat {
-  return { pgscanKswapd: 0, pgscanDirect: 0, pgstealKswapd: 0, pgstealDirect: 0 };
+  return { pgscanKswapd: 0, pgscanDirect: 0, pgstealKswapd: 0, pgstealDirect: 0, pswpout: 0 };
 }
 
 /** Who reclaims in the background, as the machine sees it (kswapd.ts). */

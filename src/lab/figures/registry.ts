@@ -4,6 +4,7 @@ import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
 import { INGENS_FAIRNESS } from './ingens-fairness.ts';
+import { INGENS_TIME_FIGURES } from './ingens-time.ts';
 import { INGENS_KSM } from './ksm.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
@@ -25,6 +26,7 @@ export const FIGURES: readonly Figure[] = [
   ...INGENS_FIGURES,
   INGENS_FAIRNESS,
   COMPARATOR_FIGURE,
+  ...INGENS_TIME_FIGURES,
   INGENS_FRAGMENTATION,
   INGENS_KSM,
   TLB_COVERAGE,

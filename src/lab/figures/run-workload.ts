@@ -3,6 +3,7 @@ import { parseKernel } from '../kernels.ts';
 import { parseMachine } from '../machines.ts';
 import { replay } from '../replay/replay.ts';
 import type { RunResult } from '../replay/result.ts';
+import type { TimeOptions } from '../time/timekeeper.ts';
 import { findWorkload, openWorkload, workloadValues } from '../workloads/index.ts';
 import type { FigureContext } from './figure.ts';
 
@@ -13,6 +14,7 @@ export function runWorkload(
   kernelName: string,
   settings: Readonly<Record<string, number>> = {},
   machine: Readonly<MachineOptions> = {},
+  time?: TimeOptions,
 ): RunResult {
   const workload = findWorkload(name);
   if (workload === undefined) throw new Error(`no workload ${name}`);
@@ -22,5 +24,6 @@ export function runWorkload(
   return replay(openWorkload(workload, values, 1), parseKernel(kernelName), {
     machine: { ...parseMachine(workload.machine ?? 'default').options, ...machine },
     seed: 1,
+    ...(time === undefined ? {} : { time }),
   });
 }

@@ -34,6 +34,8 @@ export interface HardwareWishes {
   /** A preset's walk caches, or `none`. */
   readonly walkCaches?: string;
   readonly costs?: ReadonlyMap<string, string>;
+  /** Pages of 4 KiB and 2 MiB, as it then is at a page's number; instead of pageBytes and pages. */
+  readonly isHugeAt?: (page: number) => boolean;
 }
 
 /** Hardware ready to translate, and what it was made of. */
@@ -151,6 +153,8 @@ function makeSizes(
   wishes: HardwareWishes,
   hostPageBytes: number | null,
 ): { sizes: PageSizes; pageBytes: number[] } {
+  const { isHugeAt } = wishes;
+  if (isHugeAt !== undefined) return sizesAsMapped(isHugeAt, hostPageBytes);
   const other = parseSize('--page-bytes', wishes.pageBytes ?? '4096');
   const regions = (wishes.pages ?? []).map(parseRegion);
   const pageBytes = [...new Set([other, ...regions.map(({ bytes }) => bytes)])].sort(
@@ -167,6 +171,21 @@ function makeSizes(
   });
   const sizes = new PageSizes(tlbBytes, pageBytes.indexOf(other), pageRegions);
   return { sizes, pageBytes };
+}
+
+const SMALL_BYTES = 4096;
+const HUGE_BYTES = 2 ** 21;
+
+function sizesAsMapped(
+  isHugeAt: (page: number) => boolean,
+  hostPageBytes: number | null,
+): { sizes: PageSizes; pageBytes: number[] } {
+  const pageBytes = [SMALL_BYTES, HUGE_BYTES];
+  const tlbBytes = pageBytes.map((bytes) => Math.min(bytes, hostPageBytes ?? bytes));
+  const granulesInPage = SMALL_BYTES / (tlbBytes[0] as number);
+  const classAt = (granule: number): number =>
+    isHugeAt(Math.floor(granule / granulesInPage)) ? 1 : 0;
+  return { sizes: new PageSizes(tlbBytes, 0, [], classAt), pageBytes };
 }
 
 function parseRegion(text: string, at: number, all: readonly string[]): Region {

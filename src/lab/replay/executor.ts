@@ -31,6 +31,8 @@ export class Executor {
   readonly #objects = new Map<string, number>();
   readonly #killed = new Set<number>();
   #killsSeen = 0;
+  /** Who times touches does them; null: nobody (lab/time/timekeeper.ts). */
+  toucher: ((process: Process, event: TraceEvent) => number) | null = null;
   #lastPid = -1;
   #lastProcess: Process | undefined = undefined;
 
@@ -46,7 +48,7 @@ export class Executor {
   }
 
   apply(event: TraceEvent): number {
-    if (event.op === Op.mark || event.op === Op.sample) return 0;
+    if (event.op === Op.mark || event.op === Op.sample || event.op === Op.request) return 0;
     const process = this.#processOf(event.pid);
     if (process === undefined) {
       // What a killed process would have started does not run either.
@@ -58,9 +60,10 @@ export class Executor {
       case Op.touch: {
         const { isWrite, count, strideBytes } = event;
         const result =
-          isWrite && this.#hasContents
+          this.toucher?.(process, event) ??
+          (isWrite && this.#hasContents
             ? process.fill(addr, event.content, count, strideBytes)
-            : process.touch(addr, isWrite, count, strideBytes);
+            : process.touch(addr, isWrite, count, strideBytes));
         if (result >= 0) return 0;
         return result === FAULT_OOM ? this.#outOfMemory() : SIGNALLED;
       }

@@ -22,6 +22,7 @@ import {
 } from '../../trace/index.ts';
 import { tune } from '../kernel-name.ts';
 import { attachMechanisms, type Kernel } from '../kernels.ts';
+import { Timekeeper, type TimeOptions } from '../time/timekeeper.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
 import { ModelledClock } from './modelled-clock.ts';
@@ -50,6 +51,8 @@ export interface ReplayOptions {
   onMark?: (system: System, name: string) => void;
   /** Gets the system when the trace has ended; it must not be used afterwards. */
   onEnd?: (system: System) => void;
+  /** Model times; without it they are where the trace says who serves its requests. */
+  time?: TimeOptions;
   /** Process whose own curve is kept; default: 1. */
   mainPid?: number;
 }
@@ -93,6 +96,7 @@ class Replay {
   readonly #clock = new ModelledClock();
   readonly #khugepaged: Khugepaged | null;
   readonly #kcompactd: Kcompactd | null;
+  readonly #time: Timekeeper | null;
   /** A mechanism or khugepaged wants to know the time. */
   readonly #isTimed: boolean;
   /** Counters of processes that ended, as they were before. */
@@ -127,6 +131,8 @@ class Replay {
       );
     }
     this.#executor = new Executor(this.#system);
+    this.#time = timekeeperOf(this.#system, options, header);
+    this.#executor.toucher = this.#time === null ? null : this.#time.touch.bind(this.#time);
     this.#peak = new PeakTracker(this.#system);
     this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
   }
@@ -155,13 +161,24 @@ class Replay {
       this.#stepCall(event);
     }
     this.#freed.after(event);
-    if (this.#system.machine.kswapd.isWoken) runKswapd(this.#system.machine);
-    if (this.#isTimed) this.#returnToUser(event);
+    this.#runBackground(event);
     if (this.#events >= this.#series.nextDue) {
-      this.#time(event);
+      this.#note(event);
       this.#point();
     }
     if (this.#events % PROGRESS_EVENTS === 0) this.#options.onProgress?.(this.#events);
+  }
+
+  /** The kernel's threads, and what mechanisms do when a process goes on. */
+  #runBackground(event: TraceEvent): void {
+    const { machine } = this.#system;
+    if (!machine.kswapd.isWoken && !this.#isTimed) return;
+    const run = (): void => {
+      if (machine.kswapd.isWoken) runKswapd(machine);
+      if (this.#isTimed) this.#returnToUser(event);
+    };
+    if (this.#time === null) run();
+    else this.#time.inBackground(run);
   }
 
   #look(pid: number): void {
@@ -172,11 +189,11 @@ class Replay {
 
   /** The process goes on running, if it still does: mechanisms that wait for that may act. */
   #returnToUser(event: TraceEvent): void {
-    const nowNs = this.#clock.after(event);
+    const nowNs = this.#time?.nowNs(event) ?? this.#clock.after(event);
     this.#khugepaged?.run(nowNs);
     this.#kcompactd?.run(nowNs);
     this.#system.machine.ksm?.ksmd.run(nowNs);
-    if (event.op === Op.mark || event.op === Op.sample) return;
+    if (event.op === Op.mark || event.op === Op.sample || event.op === Op.request) return;
     const process = this.#system.process(event.pid);
     if (process === undefined) return;
     const { machine } = this.#system;
@@ -199,6 +216,10 @@ class Replay {
       this.#sample(event);
       return;
     }
+    if (event.op === Op.request) {
+      this.#time?.request(event);
+      return;
+    }
     if (event.op === Op.mark && this.#marks.length < MARKS_MAX) {
       this.#marks.push({
         name: event.name,
@@ -214,22 +235,35 @@ class Replay {
     this.#isPieceSeen = isPiece;
     const isEnd = event.op === Op.exit || event.op === Op.exec;
     if (isEnd) this.#remember(event.pid);
-    const result = this.#executor.apply(event);
+    const result = this.#apply(event);
     if (isEnd) this.#peak.lookAtAll();
     if (event.outcome !== Outcome.unknown) this.#compare(event, result);
+  }
+
+  #apply(event: TraceEvent): number {
+    const time = this.#time;
+    const mm = this.#system.process(event.pid)?.mm;
+    if (time === null || mm === undefined || event.op === Op.mark) {
+      return this.#executor.apply(event);
+    }
+    time.beginCall(mm);
+    const result = this.#executor.apply(event);
+    if (event.op === Op.exit || event.op === Op.exec) time.exited(event.pid);
+    else time.endCall(event);
+    return result;
   }
 
   #sample(event: TraceEvent): void {
     const process = this.#system.process(event.pid);
     if (process === undefined || event.sample === null) return;
-    this.#time(event);
+    this.#note(event);
     this.#series.add(this.#t, this.#events, event.sample);
     this.#truth.begin(event, process.counters());
     this.#options.onSample?.(this.#system, event);
   }
 
   /** Points stand at recorded times; a trace without any counts events. */
-  #time(event: TraceEvent): void {
+  #note(event: TraceEvent): void {
     if (event.timeNs >= 0) {
       if (this.#startNs < 0) this.#startNs = event.timeNs;
       this.#lastT = event.timeNs - this.#startNs;
@@ -297,6 +331,7 @@ class Replay {
       peak: { ...peak, oomKills, tablesMade },
       series: this.#series.points,
       marks: this.#marks,
+      ...(this.#time === null ? {} : { time: this.#time.result() }),
       tablesFreedBy: this.#freed.result(),
     };
   }
@@ -390,6 +425,16 @@ function khugepagedOf(machine: Machine): Khugepaged | null {
 function kcompactdOf(machine: Machine, options: MachineOptions): Kcompactd | null {
   const isWanted = machine.hasHugeFaults || options.compactionProactiveness !== undefined;
   return isWanted && !machine.isShared ? new Kcompactd(machine) : null;
+}
+
+/** Times are modelled where asked for, and where the trace says who serves its requests. */
+function timekeeperOf(
+  system: System,
+  { time, seed = 1 }: ReplayOptions,
+  { server }: TraceHeader,
+): Timekeeper | null {
+  if (time === undefined && server === undefined) return null;
+  return new Timekeeper(system, time ?? {}, server, seed);
 }
 
 function recordedText(event: TraceEvent): string {

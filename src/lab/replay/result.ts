@@ -6,6 +6,7 @@ import type {
   Vmstat,
 } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
+import type { TimeResult } from '../time/timekeeper.ts';
 import type { FreedTables } from './freed-tables.ts';
 
 /** What one run says; the JSON of `pagelab run` (CONTRACT "JSON of run"). */
@@ -43,6 +44,8 @@ export interface RunResult {
   series: SeriesPoint[];
   /** Totals at each mark of the trace, in order; the first 1,000. */
   marks: MarkPoint[];
+  /** Modelled times, where they were asked for or the trace has a server (docs/time.md). */
+  time?: TimeResult;
   /** What freed the tables of `final.tablesFreed`. */
   tablesFreedBy: FreedTables;
 }

@@ -82,7 +82,7 @@ export function compare(
 
 /** A shortened trace can mention processes that were never forked: those events do nothing. */
 function isApplicable(event: TraceEvent, live: ReadonlySet<number>): boolean {
-  if (event.op === Op.sample || event.op === Op.mark) return false;
+  if (event.op === Op.sample || event.op === Op.mark || event.op === Op.request) return false;
   if (event.op === Op.exit && event.pid === 1) return false;
   return live.has(event.pid) && !(event.op === Op.fork && live.has(event.child));
 }

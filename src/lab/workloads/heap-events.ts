@@ -39,6 +39,13 @@ export class HeapEvents implements MemorySink {
     event.flags = ANON_NORESERVE;
   }
 
+  /** What follows, until the next request, belongs to it. */
+  request(name: string, workNs: number): void {
+    const event = this.#next(Op.request, 0);
+    event.name = name;
+    event.workNs = workNs;
+  }
+
   purge(addr: number, spanBytes: number): void {
     this.#madvise(addr, spanBytes, MADV_DONTNEED);
   }

@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import { wholeNumber } from '../setting-values.ts';
+import { cloudstone } from './cloudstone.ts';
 import { competing } from './competing.ts';
 import { fragNormal, fragSevere, sparseAccess } from './fragmenters.ts';
 import { identicalVms } from './identical-vms.ts';
@@ -25,6 +26,7 @@ export const WORKLOADS: readonly Workload[] = [
   overcommit,
   redisBloat,
   mongodbBloat,
+  cloudstone,
   fragNormal,
   fragSevere,
   sparseAccess,

@@ -49,6 +49,16 @@ export function mark(name: string): TraceEvent {
   return event({ op: Op.mark, name });
 }
 
+/** The process begins to serve a request. */
+export function request(pid: number, name: string, workNs: number): TraceEvent {
+  return event({ op: Op.request, pid, name, workNs });
+}
+
+/** The process has answered and waits. */
+export function idle(pid: number): TraceEvent {
+  return event({ op: Op.request, pid });
+}
+
 /**
  * What a small static program with a stdio heap has of its own: 36 kB of page tables (measured on
  * Linux 6.18: 28 kB bare, 36 kB with the heap), 44 kB of anonymous pages.

@@ -2,7 +2,7 @@ import { InputError, Random } from '../../base/index.ts';
 import type { TraceEvent } from '../../trace/index.ts';
 import { Allocator, type AllocatorRules, JEMALLOC_4_0, JEMALLOC_5_3 } from '../allocator/index.ts';
 import { HeapEvents } from './heap-events.ts';
-import { mark, startProgram } from './program.ts';
+import { idle, mark, startProgram } from './program.ts';
 import { RedisStore } from './redis-store.ts';
 import type { Workload } from './workload.ts';
 import { Zipf } from './zipf.ts';
@@ -33,11 +33,16 @@ export const redisBloat: Workload = {
     idleSeconds: { value: 60, least: 0, what: 'pause after the deletion' },
     gets: { value: 1_000_000, least: 0, what: 'GETs after that' },
     skewPercent: { value: 0, least: 0, what: 'exponent of their Zipf law, in hundredths' },
+    getNs: { value: 46_000, least: 0, what: 'time of a GET beside memory management, ns' },
+    clients: { value: 50, least: 1, what: 'clients that send GETs' },
     opsPerSecond: { value: 20_000, least: 1, what: 'commands a second' },
     jemalloc: { value: 403, least: 403, what: 'version: 403 (4.0.3) or 530 (5.3.0)' },
     lgDirtyMult: { value: 3, least: 0, what: '4.0.3: unused pages up to active ones / 2^this' },
     dirtyDecayMs: { value: 10_000, least: 0, what: '5.3.0: unused pages stay so long' },
     muzzyDecayMs: { value: 0, least: 0, what: '5.3.0: and so long after MADV_FREE' },
+  },
+  server({ gets = 0, clients = 1 }) {
+    return gets === 0 ? undefined : { workers: 1, clients, thinkNs: 0 };
   },
   *events(values, seed) {
     yield* startProgram(PID);
@@ -85,10 +90,14 @@ class RedisRun {
     if (left === 0) return;
     const skew = this.#value('skewPercent') / 100;
     const zipf = skew > 0 ? new Zipf(left, skew, this.#random) : null;
-    yield* this.#commands(this.#value('gets'), () => {
+    const clients = this.#value('clients');
+    for (let i = 0; i < clients; i++) this.#store.connect();
+    yield* this.#commands(this.#value('gets'), (i) => {
       const rank = zipf === null ? this.#random.below(left) : zipf.next();
-      this.#store.get(this.#keys[deleted + rank] as number);
+      this.#out.request('GET', this.#value('getNs'));
+      this.#store.get(this.#keys[deleted + rank] as number, i % clients);
     });
+    yield idle(PID);
     yield mark('read');
   }
 

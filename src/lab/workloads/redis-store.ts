@@ -6,6 +6,11 @@ import type { HeapEvents } from './heap-events.ts';
 const OBJECT_BYTES = 16;
 const ENTRY_BYTES = 24;
 const POINTER_BYTES = 8;
+/** A client (server.h): its fields, then its reply buffer (PROTO_REPLY_CHUNK_BYTES). */
+const CLIENT_BYTES = 440;
+const REPLY_BYTES = 16_384;
+/** Its query buffer has room for a read of 16 KiB (PROTO_IOBUF_LEN), twice that (sdsMakeRoomFor). */
+const QUERY_BYTES = 32_768;
 const PAGE_BYTES = 4096;
 /** DICT_HT_INITIAL_SIZE. */
 const INITIAL_BUCKETS = 4;
@@ -20,8 +25,8 @@ export function sdsBytes(length: number): number {
 /**
  * The main dictionary of Redis 3.2 with string values, as allocations and as reads and writes. For
  * each key there is a value (sds), its robj, a copy of the key (sds) and a dictEntry. The table
- * doubles when it has as many entries as buckets, and is then moved one bucket a command. Left out:
- * what a command allocates and frees again (arguments, query and reply buffers), and walks along
+ * doubles when it has as many entries as buckets, and is then moved one bucket a command. Clients have
+ * their buffers. Left out: what a command allocates and frees again (its arguments), and walks along
  * chains.
  */
 export class RedisStore {
@@ -33,6 +38,9 @@ export class RedisStore {
   readonly #objects: Float64Array;
   readonly #keys: Float64Array;
   readonly #entries: Float64Array;
+  /** Of each client: itself with its reply buffer, and its query buffer. */
+  readonly #clients: number[] = [];
+  readonly #queries: number[] = [];
   #used = 0;
   #table = 0;
   #buckets = 0;
@@ -63,6 +71,15 @@ export class RedisStore {
     this.#entries = new Float64Array(sizes.keys);
   }
 
+  /** A client connects (createClient). */
+  connect(): void {
+    const client = this.#heap.malloc(CLIENT_BYTES + REPLY_BYTES);
+    const query = this.#heap.malloc(sdsBytes(QUERY_BYTES));
+    this.#events.write(client, CLIENT_BYTES);
+    this.#clients.push(client);
+    this.#queries.push(query);
+  }
+
   /** SET of a key that is not there. */
   set(key: number): void {
     const bytes = this.#valueBytes[key] as number;
@@ -88,16 +105,22 @@ export class RedisStore {
     this.#used--;
   }
 
-  /** GET of a key that is there. */
-  get(key: number): void {
+  /** GET of a key that is there, by a client: the command is read, the value copied to its buffer. */
+  get(key: number, by: number): void {
     const events = this.#events;
+    const client = this.#clients[by] as number;
+    events.write(client, CLIENT_BYTES);
+    events.write(this.#queries[by] as number, 2 * POINTER_BYTES + this.#keyBytes);
     this.#moveBucket();
     events.read(this.#bucketOf(key), POINTER_BYTES);
     events.read(this.#entries[key] as number, ENTRY_BYTES);
     events.read(this.#keys[key] as number, this.#keyBytes);
     // The time of the last access is written to the object (robj.lru).
     events.write(this.#objects[key] as number, OBJECT_BYTES);
-    events.read(this.#values[key] as number, this.#valueBytes[key] as number);
+    const bytes = this.#valueBytes[key] as number;
+    events.read(this.#values[key] as number, bytes);
+    // Longer ones would go to a list of blocks.
+    events.write(client + CLIENT_BYTES, Math.min(bytes, REPLY_BYTES));
   }
 
   /**

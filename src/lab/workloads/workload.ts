@@ -1,4 +1,4 @@
-import type { TraceEvent, TraceHeader, TraceReader } from '../../trace/index.ts';
+import type { ServerShape, TraceEvent, TraceHeader, TraceReader } from '../../trace/index.ts';
 
 /** A generated trace: a program written as events, with parameters. */
 export interface Workload {
@@ -11,6 +11,8 @@ export interface Workload {
   /** It says what it writes: a replay keeps page contents. */
   readonly hasContents?: boolean;
   events(values: Readonly<Record<string, number>>, seed: number): Iterable<TraceEvent>;
+  /** Who serves its requests; undefined where, with these values, it has none. */
+  server?(values: Readonly<Record<string, number>>): ServerShape | undefined;
 }
 
 export interface WorkloadParameter {
@@ -26,8 +28,15 @@ export class WorkloadReader implements TraceReader {
   #line = 0;
 
   constructor(workload: Workload, values: Readonly<Record<string, number>>, seed: number) {
-    const header = { pagelab: 1, source: `workload ${workload.name}`, seed, ...values } as const;
-    this.header = workload.hasContents ? { ...header, contents: true } : header;
+    const server = workload.server?.(values);
+    this.header = {
+      pagelab: 1,
+      source: `workload ${workload.name}`,
+      seed,
+      ...values,
+      ...(workload.hasContents ? { contents: true } : {}),
+      ...(server === undefined ? {} : { server }),
+    };
     this.#events = workload.events(values, seed)[Symbol.iterator]();
   }
 

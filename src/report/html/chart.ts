@@ -26,6 +26,8 @@ export interface Chart {
   height: number;
   lines: readonly Line[];
   dots: readonly Dot[];
+  /** Both axes logarithmic, from the smallest point on. */
+  isLog?: boolean;
 }
 
 /** Draws charts; made once a report, since Plot and the document it draws into are big. */
@@ -72,6 +74,12 @@ function frame(chart: Chart): object {
     marginRight: 16,
     marginTop: 24,
     marginBottom: 38,
+    ...(chart.isLog === true ? logAxes(chart) : linearAxes(chart, peak)),
+  };
+}
+
+function linearAxes(chart: Chart, peak: number): object {
+  return {
     x: { domain: [0, chart.xMax], label: chart.xLabel, labelArrow: 'none' },
     y: {
       // From zero: a curve that starts elsewhere makes a small difference look big.
@@ -86,12 +94,49 @@ function frame(chart: Chart): object {
   };
 }
 
+/** Whole decades: a share of all below 1 % still has a height. */
+function logAxes({ lines, xLabel, yLabel, width, height }: Chart): object {
+  const axis = (label: string, values: readonly number[], ticks: number): object => {
+    const low = 10 ** Math.floor(Math.log10(Math.min(...values)));
+    const high = Math.max(10 * low, 10 ** Math.ceil(Math.log10(Math.max(...values))));
+    return {
+      type: 'log',
+      domain: [low, high],
+      label,
+      labelArrow: 'none',
+      grid: true,
+      ticks,
+      tickFormat: decade,
+    };
+  };
+  const points = lines.flatMap((line) => line.points);
+  return {
+    x: axis(
+      xLabel,
+      points.map(([x]) => x),
+      Math.round(width / 90),
+    ),
+    y: axis(
+      yLabel,
+      points.map(([, y]) => y),
+      Math.round(height / 40),
+    ),
+  };
+}
+
+/** Powers of ten only. */
+function decade(value: number): string {
+  const power = Math.log10(value);
+  if (Math.abs(power - Math.round(power)) > 1e-9) return '';
+  return value >= 1 ? tick(Math.round(value)) : String(Number(value.toPrecision(1)));
+}
+
 function tick(value: number): string {
   return Number.isInteger(value) ? value.toLocaleString('en') : formatDecimal(value);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: Plot's types need the DOM's, which this layer has not
-function marks(Plot: any, { lines, dots }: Chart): any[] {
+function marks(Plot: any, { lines, dots, isLog }: Chart): any[] {
   const drawn = lines.map(({ points, color, isDashed }, at) =>
     Plot.line(points, {
       curve: 'step-after',
@@ -111,7 +156,8 @@ function marks(Plot: any, { lines, dots }: Chart): any[] {
     strokeWidth: 1.2,
     title: 'title',
   });
-  return [Plot.ruleY([0]), ...drawn, ...(dots.length > 0 ? [recorded] : [])];
+  const zero = isLog === true ? [] : [Plot.ruleY([0])];
+  return [...zero, ...drawn, ...(dots.length > 0 ? [recorded] : [])];
 }
 
 /** Coordinates to a tenth of a pixel; texts stay. */

@@ -191,6 +191,10 @@ export class BinaryReader implements TraceReader {
       case Op.mark:
         event.name = this.#string();
         break;
+      case Op.request:
+        event.name = this.#string();
+        event.workNs = this.#varint();
+        break;
       default:
         if (OP_NAMES[event.op] === undefined) this.#failHere(`unknown op number ${event.op}`);
     }

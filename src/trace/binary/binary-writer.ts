@@ -210,6 +210,10 @@ export class BinaryWriter implements TraceWriter {
       case Op.mark:
         this.#string(event.name);
         break;
+      case Op.request:
+        this.#string(event.name);
+        this.#varint(event.workNs);
+        break;
       default: // exec, exit, munlockall have none
     }
   }
