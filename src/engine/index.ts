@@ -46,6 +46,7 @@ export {
 } from './hotplug/offline.ts';
 export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
 export { Khugepaged, type KhugepagedCounters } from './huge/khugepaged.ts';
+export { isMappedHuge, mappedFrame } from './huge/mapped.ts';
 export {
   HUGE_DEFRAG,
   HUGE_PAGE_DEFAULTS,

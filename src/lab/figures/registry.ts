@@ -4,6 +4,7 @@ import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
 import { INGENS_FAIRNESS } from './ingens-fairness.ts';
+import { INGENS_GUEST_HOST } from './ingens-guest-host.ts';
 import { INGENS_TIME_FIGURES } from './ingens-time.ts';
 import { INGENS_KSM } from './ksm.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
@@ -25,6 +26,7 @@ export const FIGURES: readonly Figure[] = [
   TABLE_GUESTS,
   ...INGENS_FIGURES,
   INGENS_FAIRNESS,
+  INGENS_GUEST_HOST,
   COMPARATOR_FIGURE,
   ...INGENS_TIME_FIGURES,
   INGENS_FRAGMENTATION,
