@@ -50,8 +50,12 @@ export { isMappedHuge, mappedFrame } from './huge/mapped.ts';
 export {
   HUGE_DEFRAG,
   HUGE_PAGE_DEFAULTS,
+  HUGE_SIZE_ENABLED,
+  HUGE_SIZES,
   type HugeDefrag,
   type HugePageSettings,
+  type HugeSize,
+  type HugeSizeEnabled,
   type KhugepagedSettings,
 } from './huge/settings.ts';
 export type { KsmCounters } from './ksm/counters.ts';

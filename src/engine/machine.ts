@@ -4,7 +4,12 @@ import { clearPcpArrays } from './frames/pcp.ts';
 import { noReservations, type ReservationState } from './frames/reservation.ts';
 import { formatZones, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL } from './frames/zones.ts';
 import { checkGeometry, type Geometry, X86_64_4LEVEL } from './geometry.ts';
-import { HUGE_PAGE_DEFAULTS, type HugePageSettings } from './huge/settings.ts';
+import {
+  HUGE_PAGE_DEFAULTS,
+  type HugePageSettings,
+  type SizeOrders,
+  sizeOrdersOf,
+} from './huge/settings.ts';
 import type { Ksm } from './ksm/ksm.ts';
 import type { KsmSettings } from './ksm/settings.ts';
 import * as L from './layout.ts';
@@ -270,6 +275,11 @@ export class Machine {
   hasHugeFaults = false;
   /** khugepaged runs where faults may give huge pages: not where a mechanism stands in its place. */
   hasKhugepaged = true;
+  /** Pages of 16 KiB to 1 MiB: the orders that faults may give; null where all are `never`. */
+  sizeOrders: SizeOrders | null = null;
+  /** By order: faults that gave such a page, and that found no such block (anon_fault_alloc, _fallback). */
+  readonly sizeFaults: Float64Array = new Float64Array(L.BLOCK_SHIFT);
+  readonly sizeFallbacks: Float64Array = new Float64Array(L.BLOCK_SHIFT);
   /** Faults that found no 2 MiB in one piece (thp_fault_fallback), and compactions that they ran. */
   hugeFallbacks = 0;
   compactionsInFault = 0;
@@ -366,6 +376,7 @@ export class Machine {
     const m = new Machine(buffer, geometry, options.rules ?? LINUX_6_18, 0, isShared);
     m.huge = { ...HUGE_PAGE_DEFAULTS, ...options.huge };
     m.hasHugeFaults = m.huge.enabled !== 'disabled';
+    m.setSizeOrders(sizeOrdersOf(m.huge));
     assert(!isShared || !m.hasHugeFaults, 'huge pages are for machines of one thread');
     m.compactionProactiveness = options.compactionProactiveness ?? (m.hasHugeFaults ? 20 : 0);
     formatArena(m);
@@ -373,6 +384,13 @@ export class Machine {
     m.preferZone();
     formatSwap(m, options.swapBytes ?? 0);
     return m;
+  }
+
+  /** Which sizes faults may give: with any, every fault takes the general way. */
+  setSizeOrders(orders: SizeOrders): void {
+    const isAny = (orders.always | orders.madvise | orders.inherit) !== 0 && this.hasHugeFaults;
+    this.sizeOrders = isAny && this.entryCount === L.BLOCK_FRAMES ? orders : null;
+    if (this.sizeOrders !== null) this.isCareful = true;
   }
 
   /**

@@ -36,6 +36,7 @@ import {
   NO_ZONE,
 } from './frames/pageblock.ts';
 import { isReserved } from './frames/reservation.ts';
+import { smallFolioOrder, unmappedOf } from './frames/small-folio.ts';
 import { RESERVED_FRAMES, zoneAt } from './frames/zones.ts';
 import { isKsm } from './ksm/ksm-page.ts';
 import * as L from './layout.ts';
@@ -580,8 +581,27 @@ function countBlock(m: Machine, pfn: number, found: FrameCounts): number {
   else assert(extent === EXTENT_NONE && chunk !== 0, `pageblock at ${pfn} is nothing`);
   if (chunk === 0) return L.BLOCK_FRAMES;
   assert(extent === EXTENT_NONE, `pageblock at ${pfn} is an extent and has records`);
-  for (let i = 0; i < L.BLOCK_FRAMES; ) i += countFrame(m, chunk + i * FRAME_WORDS, found);
+  for (let i = 0; i < L.BLOCK_FRAMES; ) {
+    checkSmallFolio(m, chunk, i);
+    i += countFrame(m, chunk + i * FRAME_WORDS, found);
+  }
   return L.BLOCK_FRAMES;
+}
+
+/** A folio of several frames: aligned, all of one order, and as many mapped as it says. */
+function checkSmallFolio(m: Machine, chunk: number, i: number): void {
+  const order = smallFolioOrder(m, chunk + i * FRAME_WORDS);
+  const first = i & -(1 << order);
+  assert(smallFolioOrder(m, chunk + first * FRAME_WORDS) === order, 'frames of a folio');
+  if (order === 0 || first !== i) return;
+  let unmapped = 0;
+  for (let k = first; k < first + (1 << order); k++) {
+    const rec = chunk + k * FRAME_WORDS;
+    assert(smallFolioOrder(m, rec) === order, 'frames of a folio are of one order');
+    if ((m.words[rec + F_STATE] & TYPE_MASK) === TYPE_FOLIO) unmapped++;
+  }
+  const kept = unmappedOf(m, chunk + first * FRAME_WORDS);
+  assert(unmapped === kept, `frames of a folio: ${unmapped} not mapped, ${kept} kept`);
 }
 
 function countFrame(m: Machine, rec: number, found: FrameCounts): number {

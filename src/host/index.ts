@@ -1,6 +1,7 @@
 export * from './affinity.ts';
 export * from './free-blocks.ts';
 export * from './huge-pages.ts';
+export * from './huge-sizes.ts';
 export * from './kernel-subject.ts';
 export * from './libc.ts';
 export * from './proc.ts';

@@ -2,7 +2,10 @@ import { HUGE_ENABLED, InputError } from '../base/index.ts';
 import {
   HUGE_DEFRAG,
   HUGE_PAGE_DEFAULTS,
+  HUGE_SIZE_ENABLED,
+  HUGE_SIZES,
   type HugePageSettings,
+  type HugeSize,
   type KhugepagedSettings,
   KSM_HUGE_MODES,
   type KsmSettings,
@@ -32,6 +35,7 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     ...of,
     compactionProactiveness: percent(key, value),
   }),
+  ...Object.fromEntries(HUGE_SIZES.map((size) => [`thp${size}`, setterOf(size)])),
   ksm: (of, key, value) => withKsm(of, { isRunning: oneOf(key, value, ['run', 'stop']) === 'run' }),
   ksmPages: (of, key, value) => withKsm(of, { pagesToScan: wholeNumber(key, value, 1) }),
   ksmSleepMs: (of, key, value) => withKsm(of, { sleepMs: wholeNumber(key, value, 1) }),
@@ -41,6 +45,12 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   ksmHuge: (of, key, value) => withKsm(of, { hugePages: oneOf(key, value, KSM_HUGE_MODES) }),
   ksmPreserve: (of, key, value) => withKsm(of, { preservePercent: wholeNumber(key, value, 0) }),
 };
+
+/** hugepages-NNkB/enabled. */
+function setterOf(size: HugeSize): Setter {
+  return (of, key, value) =>
+    withHuge(of, { sizes: { ...of.huge?.sizes, [size]: oneOf(key, value, HUGE_SIZE_ENABLED) } });
+}
 
 export const KERNEL_SETTINGS: readonly string[] = Object.keys(SETTERS);
 

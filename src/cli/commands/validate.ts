@@ -1,9 +1,16 @@
 import { release } from 'node:os';
 import type { Command } from 'commander';
 import { CapabilityError, InputError } from '../../base/index.ts';
-import { KernelSubject, khugepagedCollapses, whyNoHugePages } from '../../host/index.ts';
+import {
+  KernelSubject,
+  khugepagedCollapses,
+  setHugeSizes,
+  whyNoHugePages,
+  whyNoHugeSizes,
+} from '../../host/index.ts';
 import {
   EngineSubject,
+  MTHP_SIZES,
   PROFILES,
   parseKernel,
   type ValidationResult,
@@ -22,7 +29,7 @@ interface ValidateFlags {
   seed?: string;
   ops: string;
   trace?: string;
-  profile: 'basic' | 'full' | 'huge';
+  profile: 'basic' | 'full' | 'huge' | 'mthp';
   json?: boolean;
 }
 
@@ -34,7 +41,7 @@ export function addValidate(program: Command): void {
     .option('--ops <count>', 'operations', '10000')
     .option(
       '--profile <name>',
-      'basic (private anonymous memory), full, or huge (huge pages by madvise)',
+      'basic (private anonymous memory), full, huge (huge pages by madvise) or mthp (and smaller sizes)',
       'full',
     )
     .option('--trace <file>', 'the events of this trace instead')
@@ -51,16 +58,22 @@ function runValidate(flags: ValidateFlags): void {
     throw new InputError(`--ops ${flags.ops}: want a whole number of at least 1`);
   }
   if (!(flags.profile in PROFILES)) {
-    throw new InputError(`--profile ${flags.profile}: want basic, full or huge`);
+    throw new InputError(`--profile ${flags.profile}: want basic, full, huge or mthp`);
   }
   const events = flags.trace === undefined ? null : readEvents(flags.trace);
-  const hasHugePages = events === null ? flags.profile === 'huge' : events.hasHugePages;
+  const hasSizes = flags.profile === 'mthp';
+  const isHugeProfile = flags.profile === 'huge' || hasSizes;
+  const hasHugePages = events === null ? isHugeProfile : events.hasHugePages;
   if (hasHugePages) needHugePages();
+  const restoreSizes = hasSizes ? needSizes() : null;
   const progress = new Progress('validate');
   const subjects = {
     kernel: () => new KernelSubject({ hasHugePages }),
     engine: () =>
-      new EngineSubject(parseKernel('linux-6.18'), hasHugePages ? { enabled: 'madvise' } : {}),
+      new EngineSubject(parseKernel('linux-6.18'), {
+        ...(hasHugePages ? { enabled: 'madvise' } : {}),
+        ...(hasSizes ? { sizes: MTHP_SIZES } : {}),
+      }),
     onProgress: (done: number) => progress.update(done),
     ...(hasHugePages ? { wasDisturbed: khugepagedWatch(), shrinkRuns: SHRINK_RUNS_HUGE } : {}),
   };
@@ -69,6 +82,7 @@ function runValidate(flags: ValidateFlags): void {
       ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
       : validateTrace({ events: events.list, ...subjects });
   progress.stop();
+  restoreSizes?.();
   report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true, hasHugePages);
   if (result.mismatches.length > 0) process.exitCode = 1;
 }
@@ -76,6 +90,13 @@ function runValidate(flags: ValidateFlags): void {
 function needHugePages(): void {
   const reason = whyNoHugePages();
   if (reason !== null) throw new CapabilityError(`validate with huge pages: ${reason}`);
+}
+
+/** Turns the sizes on for the machine; what is given back sets them as they were. */
+function needSizes(): () => void {
+  const reason = whyNoHugeSizes(MTHP_SIZES);
+  if (reason !== null) throw new CapabilityError(`validate with sizes below 2 MiB: ${reason}`);
+  return setHugeSizes(MTHP_SIZES);
 }
 
 /** True when khugepaged has filled slots by itself since the last look. */

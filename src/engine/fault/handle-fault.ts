@@ -10,6 +10,7 @@ import {
 } from '../frames/frame-record.ts';
 import { freeAnon } from '../frames/map-count.ts';
 import { faultHuge, NOT_HUGE, touchHuge } from '../huge/fault-huge.ts';
+import { faultSmall } from '../huge/fault-small.ts';
 import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
@@ -159,6 +160,10 @@ export function faultOnLeaf(
     return faultElse(m, mm, vma, leaf, hi, lo, flags, isWrite);
   }
   if (!isWrite) return mapZeroPage(m, mm, leaf, index);
+  if (m.sizeOrders !== null) {
+    const result = faultSmall(m, mm, vma, leaf, hi, lo);
+    if (result !== NOT_HUGE) return result;
+  }
   if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
   const pfn = allocPageFrame(m, vma, leaf, hi, lo);
   if (pfn === 0) return FAULT_OOM;

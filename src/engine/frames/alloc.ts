@@ -122,6 +122,18 @@ export function hasExtent(m: Machine): boolean {
   return false;
 }
 
+/** 2^order frames of a pageblock, aligned, whose records say "tail"; the first, or 0. No reclaim. */
+export function allocBlock(m: Machine, order: number): number {
+  const w = m.words;
+  for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
+    const z = zoneAt(m, zone);
+    if (w[z + L.Z_FREE] - (1 << order) < w[z + L.Z_LOW]) continue;
+    const pfn = buddyAlloc(m, z, order, MIGRATE_MOVABLE);
+    if (pfn !== 0) return told(m, pfn, 1 << order);
+  }
+  return 0;
+}
+
 /** `blocks` pageblocks one after the other, each an extent; the first frame, or 0. */
 export function allocExtents(m: Machine, blocks: number, extent: number): number {
   const w = m.words;

@@ -1,24 +1,17 @@
-import {
-  B_CHUNK,
-  B_MAPCOUNT,
-  B_NEXT,
-  B_PREV,
-  B_STATE,
-  BLOCK_FRAMES,
-  BLOCK_WORDS,
-  H_SPLIT_FIRST,
-  H_SPLIT_LAST,
-} from '../layout.ts';
+import { B_CHUNK, B_MAPCOUNT, B_STATE, BLOCK_FRAMES, BLOCK_WORDS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { dequeueFolio, enqueueFolio, firstQueued, isBlockId, nextQueued } from './folio-queue.ts';
 import {
   blockOf,
   F_MAPCOUNT,
   F_STATE,
   FRAME_WORDS,
+  frameRecord,
   TYPE_FOLIO,
   TYPE_MASK,
 } from './frame-record.ts';
 import { freeToPcp } from './pcp.ts';
+import { firstFrameOf, smallFolioOrder, splitSmallFolio, unmappedOf } from './small-folio.ts';
 
 /**
  * 2 MiB that were taken as one page (a folio of order 9). Its mapping may be split into small ones
@@ -53,7 +46,7 @@ export function unmapFolioFrame(m: Machine, rec: number, block: number): void {
   w[rec + F_STATE] = TYPE_FOLIO;
   w[rec + F_MAPCOUNT] = 0;
   w[block + B_MAPCOUNT] -= 1;
-  if (w[block + B_MAPCOUNT] === BLOCK_FRAMES - 1) enqueue(m, block);
+  if (w[block + B_MAPCOUNT] === BLOCK_FRAMES - 1) enqueueFolio(m, block);
   if (w[block + B_MAPCOUNT] === 0) splitFolio(m, block);
 }
 
@@ -63,7 +56,7 @@ export function splitFolio(m: Machine, block: number): number {
   unmarkFolio(m, block);
   const chunk = w[block + B_CHUNK];
   if (chunk === 0 || w[block + B_MAPCOUNT] === BLOCK_FRAMES) return 0;
-  dequeue(m, block);
+  dequeueFolio(m, block);
   const base = ((block - m.blocksAt) / BLOCK_WORDS) * BLOCK_FRAMES;
   let freed = 0;
   for (let i = 0; i < BLOCK_FRAMES; i++) {
@@ -75,10 +68,14 @@ export function splitFolio(m: Machine, block: number): number {
   return freed;
 }
 
-/** The same for the folio that a frame belongs to, if it does: what acts on single pages needs it. */
+/** The same for the folio, of any size, that a frame belongs to: what acts on single pages needs it. */
 export function splitFolioOf(m: Machine, pfn: number): void {
   const block = blockOf(m, pfn);
   if (isFolio(m, block)) splitFolio(m, block);
+  else if (m.words[block + B_CHUNK] !== 0) {
+    const order = smallFolioOrder(m, frameRecord(m, pfn));
+    if (order > 0) splitSmallFolio(m, pfn & -(1 << order), order);
+  }
 }
 
 /**
@@ -87,39 +84,20 @@ export function splitFolioOf(m: Machine, pfn: number): void {
  */
 export function splitDeferred(m: Machine, want: number): number {
   let freed = 0;
-  while (freed < want && m.words[H_SPLIT_FIRST] !== 0) {
+  for (let id = firstQueued(m); freed < want && id !== 0; id = firstQueued(m)) {
     m.deferredSplits += 1;
-    freed += splitFolio(m, m.words[H_SPLIT_FIRST]);
+    freed += isBlockId(m, id)
+      ? splitFolio(m, id)
+      : splitSmallFolio(m, firstFrameOf(m, id), smallFolioOrder(m, id));
   }
   return freed;
 }
 
 /** Frames in use that nothing maps, of all folios that wait to be split. */
 export function unmappedFolioFrames(m: Machine): number {
-  const w = m.words;
   let frames = 0;
-  for (let block = w[H_SPLIT_FIRST]; block !== 0; block = w[block + B_NEXT]) {
-    frames += BLOCK_FRAMES - w[block + B_MAPCOUNT];
+  for (let id = firstQueued(m); id !== 0; id = nextQueued(m, id)) {
+    frames += isBlockId(m, id) ? BLOCK_FRAMES - m.words[id + B_MAPCOUNT] : unmappedOf(m, id);
   }
   return frames;
-}
-
-function enqueue(m: Machine, block: number): void {
-  const w = m.words;
-  const last = w[H_SPLIT_LAST];
-  w[block + B_NEXT] = 0;
-  w[block + B_PREV] = last;
-  if (last !== 0) w[last + B_NEXT] = block;
-  else w[H_SPLIT_FIRST] = block;
-  w[H_SPLIT_LAST] = block;
-}
-
-function dequeue(m: Machine, block: number): void {
-  const w = m.words;
-  const next = w[block + B_NEXT];
-  const prev = w[block + B_PREV];
-  if (prev !== 0) w[prev + B_NEXT] = next;
-  else w[H_SPLIT_FIRST] = next;
-  if (next !== 0) w[next + B_PREV] = prev;
-  else w[H_SPLIT_LAST] = prev;
 }

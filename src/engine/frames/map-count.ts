@@ -19,6 +19,7 @@ import {
 import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_NONE } from './pageblock.ts';
 import { freeToPcp } from './pcp.ts';
 import { depopulate, isReserved } from './reservation.ts';
+import { smallFolioOrder, unmapSmallFolioFrame } from './small-folio.ts';
 
 /**
  * How often a frame is mapped, and what happens when the last mapping goes: an anonymous frame is
@@ -82,6 +83,7 @@ export function freeAnon(m: Machine, pfn: number, rec: number): void {
   const block = blockOf(m, pfn);
   if (isFolio(m, block)) unmapFolioFrame(m, rec, block);
   else if (isReserved(m, block)) depopulate(m, rec, block);
+  else if (smallFolioOrder(m, rec) > 0) unmapSmallFolioFrame(m, pfn, rec, smallFolioOrder(m, rec));
   else freeToPcp(m, pfn, rec);
 }
 

@@ -1,4 +1,4 @@
-import { allocExtent } from '../frames/alloc.ts';
+import { allocBlock, allocExtent } from '../frames/alloc.ts';
 import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { blockZone, EXTENT_ANON } from '../frames/pageblock.ts';
@@ -15,7 +15,12 @@ import { V_ANON_VMA, V_FLAGS, V_INDEX_DELTA } from '../space/vma.ts';
  * (vma_thp_gfp_mask).
  */
 export function allocHugeForFault(m: Machine, vma: number): number {
-  const base = allocExtent(m, EXTENT_ANON);
+  return allocForFault(m, vma, L.BLOCK_SHIFT);
+}
+
+/** The same for 2^order frames, order 2 to 9. */
+export function allocForFault(m: Machine, vma: number, order: number): number {
+  const base = allocOrder(m, order);
   if (base !== 0) return base;
   const isAdvised = (m.words[vma + V_FLAGS] & VM_HUGEPAGE) !== 0;
   const { defrag } = m.huge;
@@ -30,7 +35,11 @@ export function allocHugeForFault(m: Machine, vma: number): number {
     return 0;
   }
   // Without advice one light try is all (__GFP_NORETRY).
-  return compactFor(m, isAdvised ? HARD : LIGHT, true);
+  return compactFor(m, order, isAdvised ? HARD : LIGHT, true);
+}
+
+function allocOrder(m: Machine, order: number): number {
+  return order === L.BLOCK_SHIFT ? allocExtent(m, EXTENT_ANON) : allocBlock(m, order);
 }
 
 const LIGHT = ['async'] as const;
@@ -38,22 +47,27 @@ const HARD = ['async', 'sync'] as const;
 
 /** 2 MiB with compaction by who asks, first without and then with waiting for pages. Not in a fault. */
 export function allocHugeHard(m: Machine): number {
-  return compactFor(m, HARD, false);
+  return compactFor(m, L.BLOCK_SHIFT, HARD, false);
 }
 
-function compactFor(m: Machine, modes: readonly CompactMode[], isFault: boolean): number {
-  let base = allocExtent(m, EXTENT_ANON);
+function compactFor(
+  m: Machine,
+  order: number,
+  modes: readonly CompactMode[],
+  isFault: boolean,
+): number {
+  let base = allocOrder(m, order);
   for (const mode of modes) {
     if (base !== 0) break;
     // Pages and tables that the caller looked up may have moved: it walks again.
     m.forgetWalk();
-    const { hasBlock, statuses } = tryToCompact(m, L.BLOCK_SHIFT, mode, true);
+    const { hasBlock, statuses } = tryToCompact(m, order, mode, true);
     // Counted as compact_stall is: not where every zone was skipped.
     const hasRun = statuses.some((status) => status !== 'skipped' && status !== 'deferred');
     if (isFault && hasRun) m.compactionsInFault += 1;
     if (!hasBlock) continue;
-    base = allocExtent(m, EXTENT_ANON);
-    if (base !== 0) resetDeferral(m, blockZone(m, blockOf(m, base)), L.BLOCK_SHIFT, true);
+    base = allocOrder(m, order);
+    if (base !== 0) resetDeferral(m, blockZone(m, blockOf(m, base)), order, true);
   }
   return base;
 }

@@ -11,7 +11,16 @@ export interface HugePageSettings {
   /** A first read maps the huge zero page instead of memory. */
   readonly usesZeroPage: boolean;
   readonly khugepaged: KhugepagedSettings;
+  /** hugepages-NNkB/enabled; `never` where not said. That of 2 MiB is `inherit`. */
+  readonly sizes: Readonly<Partial<Record<HugeSize, HugeSizeEnabled>>>;
 }
+
+/** Sizes of anonymous memory below 2 MiB (mTHP), smallest first: order 2 to 8. */
+export const HUGE_SIZES = ['16kB', '32kB', '64kB', '128kB', '256kB', '512kB', '1024kB'] as const;
+export type HugeSize = (typeof HUGE_SIZES)[number];
+
+export const HUGE_SIZE_ENABLED = ['always', 'inherit', 'madvise', 'never'] as const;
+export type HugeSizeEnabled = (typeof HUGE_SIZE_ENABLED)[number];
 
 /** transparent_hugepage/khugepaged/. */
 export interface KhugepagedSettings {
@@ -34,6 +43,7 @@ export const HUGE_PAGE_DEFAULTS: HugePageSettings = {
   enabled: 'disabled',
   defrag: 'madvise',
   usesZeroPage: true,
+  sizes: {},
   khugepaged: {
     pagesToScan: 8 * 512,
     scanSleepMs: 10_000,
@@ -43,3 +53,16 @@ export const HUGE_PAGE_DEFAULTS: HugePageSettings = {
     maxPtesShared: 256,
   },
 };
+
+/** The orders that each setting of `sizes` is given to, a bit each (huge_anon_orders_always and so on). */
+export interface SizeOrders {
+  readonly always: number;
+  readonly madvise: number;
+  readonly inherit: number;
+}
+
+export function sizeOrdersOf({ sizes }: HugePageSettings): SizeOrders {
+  const ordersOf = (wanted: HugeSizeEnabled): number =>
+    HUGE_SIZES.reduce((orders, size, i) => orders | (sizes[size] === wanted ? 4 << i : 0), 0);
+  return { always: ordersOf('always'), madvise: ordersOf('madvise'), inherit: ordersOf('inherit') };
+}

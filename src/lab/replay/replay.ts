@@ -1,6 +1,7 @@
 import { errnoName, InputError } from '../../base/index.ts';
 import {
   type Counters,
+  HUGE_SIZES,
   Kcompactd,
   Khugepaged,
   type KsmCounters,
@@ -353,6 +354,7 @@ class Replay {
         compactionsInFault,
         deferredSplits,
         unmappedKiB: unmappedFolioFrames(machine) * 4,
+        ...sizesOf(machine),
         ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),
         ...(this.#kcompactd === null ? {} : { kcompactd: { ...this.#kcompactd.counters } }),
       },
@@ -402,6 +404,21 @@ function addEvents(sum: Counters, more: Counters): void {
     const value = more[name];
     if (value !== undefined) sum[name] = (sum[name] ?? 0) + value;
   }
+}
+
+/** Of each size below 2 MiB that is on. */
+function sizesOf(machine: Machine): Pick<HugePageCounters, 'sizes'> {
+  if (machine.sizeOrders === null) return {};
+  const sizes: NonNullable<HugePageCounters['sizes']> = {};
+  for (const [i, size] of HUGE_SIZES.entries()) {
+    if ((machine.huge.sizes[size] ?? 'never') === 'never') continue;
+    const order = i + 2;
+    sizes[size] = {
+      faults: machine.sizeFaults[order] as number,
+      fallbacks: machine.sizeFallbacks[order] as number,
+    };
+  }
+  return { sizes };
 }
 
 /** khugepaged with what it may do on this machine; null where there are no huge pages for it. */

@@ -61,6 +61,8 @@ export interface HugePageCounters {
   unmappedKiB: number;
   khugepaged?: KhugepagedCounters;
   kcompactd?: KcompactdCounters;
+  /** Pages of 16 KiB to 1 MiB that faults gave, and faults that found no such block; those that are on. */
+  sizes?: Record<string, { faults: number; fallbacks: number }>;
 }
 
 /** What mechanisms count of the whole machine, under their ids; absent where they are not attached. */

@@ -1,5 +1,6 @@
 import {
   MADV_COLLAPSE,
+  MADV_DONTNEED,
   MADV_HUGEPAGE,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
@@ -103,6 +104,7 @@ export class OperationGenerator {
   }
 
   #draw(pid: number): TraceEvent {
+    if (this.#has('sizes') && this.#random.chance(0.05)) return this.#sizesBurst(pid);
     if (this.#has('hugepages') && this.#random.chance(0.05)) return this.#hugeBurst(pid);
     const roll = this.#random.below(1000);
     if (roll < 190) return this.#mmap(pid);
@@ -143,6 +145,41 @@ export class OperationGenerator {
     const isByFault = random.chance(0.7);
     if (isByFault) this.#queue.push(advise(MADV_HUGEPAGE), touch(), touch());
     else this.#queue.push(touch(), touch(), advise(MADV_COLLAPSE));
+    return mmap;
+  }
+
+  /** Some pages mapped at any place, advised, and touched here and there with holes made between. */
+  #sizesBurst(pid: number): TraceEvent {
+    const random = this.#random;
+    const mmap = { ...this.#mmap(pid), prot: PROT_READ | PROT_WRITE };
+    const pages = 8 + random.below(500);
+    mmap.addr += random.below(64) * PAGE_BYTES;
+    mmap.len = pages * PAGE_BYTES;
+    const advise = (advice: number, from: number, count: number): TraceEvent => ({
+      ...emptyEvent(),
+      op: Op.madvise,
+      pid,
+      addr: mmap.addr + from * PAGE_BYTES,
+      len: count * PAGE_BYTES,
+      advice,
+    });
+    this.#queue.push(advise(MADV_HUGEPAGE, 0, pages));
+    for (let i = 4 + random.below(8); i > 0; i--) {
+      const page = random.below(pages);
+      const addr = mmap.addr + page * PAGE_BYTES;
+      if (random.chance(0.25)) {
+        const count = Math.min(pages - page, 1 + random.below(40));
+        this.#queue.push(advise(MADV_DONTNEED, page, count));
+      } else {
+        this.#queue.push({
+          ...emptyEvent(),
+          op: Op.touch,
+          pid,
+          addr,
+          isWrite: random.chance(0.85),
+        });
+      }
+    }
     return mmap;
   }
 

@@ -51,6 +51,7 @@ export const FEATURES = [
   'ksm',
   'mlockall',
   'hugepages',
+  'sizes',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -78,12 +79,17 @@ function allBut(left: readonly Feature[]): ReadonlySet<Feature> {
 /**
  * `basic`: private anonymous mappings, small pages. `full`: everything with small pages. `huge`:
  * transparent huge pages by madvise, on private anonymous memory; kernel and subject must have them.
+ * `mthp`: the same with the sizes of MTHP_SIZES on.
  */
-export const PROFILES: Readonly<Record<'basic' | 'full' | 'huge', Profile>> = {
+export const PROFILES: Readonly<Record<'basic' | 'full' | 'huge' | 'mthp', Profile>> = {
   basic: { name: 'basic', features: new Set(), processesMax: 3 },
-  full: { name: 'full', features: allBut(['hugepages']), processesMax: 3 },
-  huge: { name: 'huge', features: allBut(NOT_WITH_HUGE_PAGES), processesMax: 3 },
+  full: { name: 'full', features: allBut(['hugepages', 'sizes']), processesMax: 3 },
+  huge: { name: 'huge', features: allBut([...NOT_WITH_HUGE_PAGES, 'sizes']), processesMax: 3 },
+  mthp: { name: 'mthp', features: allBut(NOT_WITH_HUGE_PAGES), processesMax: 3 },
 };
+
+/** None is `always`: that would be for all programs of the machine. */
+export const MTHP_SIZES = { '16kB': 'inherit', '64kB': 'madvise', '256kB': 'madvise' } as const;
 
 /** A profile of its own from a list of features. */
 export function customProfile(features: readonly Feature[], processesMax = 3): Profile {

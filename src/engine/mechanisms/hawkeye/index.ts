@@ -86,6 +86,7 @@ function attach(m: Machine, options: HawkeyeOptions, overhead: MmuOverhead): Att
   );
   // Every fault and write is heard of: none takes the way that tells nobody.
   m.isCareful = true;
+  m.sizeOrders = null;
   m.hasHugeFaults = true;
   m.hasKhugepaged = false;
   const { events } = m;

@@ -99,6 +99,7 @@ function attach(
   // Every fault is heard of: none takes the way that tells nobody.
   m.isCareful = true;
   m.hasHugeFaults = false;
+  m.sizeOrders = null;
   m.events.pageAdded = (_m, mm, leaf, page) => {
     promoter.filled(mm, page - (page % m.entryCount), m.words[leaf + T_COUNT]);
   };

@@ -65,6 +65,7 @@ function attach(m: Machine, options: ReservationOptions): Promoter {
   const promoter = new Promoter();
   // Every fault has its frame placed and is heard of: none takes the way that tells nobody.
   m.isCareful = true;
+  m.sizeOrders = null;
   m.hasHugeFaults = false;
   m.events.placePage = placePage;
   m.events.pageAdded = promoter.pageAdded;
