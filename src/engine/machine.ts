@@ -287,6 +287,10 @@ export class Machine {
   collapses = 0;
   /** What compaction did since the machine was made, whoever asked for it. */
   readonly compactionWork: CompactionWork = noCompactionWork();
+  /** Pages that faults gave beside the one that was touched, in pages of 16 KiB to 1 MiB. */
+  sizeExtraPages = 0;
+  /** Frames that a thread zeroed ahead of need, and those of them that faults need not zero (HawkEye). */
+  readonly zeroing: { ahead: number; found: number } = { ahead: 0, found: 0 };
   /** Huge pages split since memory was short (thp_deferred_split_page is when they began to wait). */
   deferredSplits = 0;
 

@@ -68,6 +68,35 @@ test('a huge fault takes the published 378 µs, the second page of it nothing', 
   assert.ok(Math.abs(HUGE_NS - 378_000) < 378);
 });
 
+test('a fault of 64 kB is entered once and zeroes sixteen pages', () => {
+  const { faults } = timeOf(
+    run([area(1), touch(0, 32)], {}, 'linux-6.1[thp=never,thp64kB=always]'),
+  );
+  assert.equal(faults.count, 2);
+  assert.equal(faults.maxNs, 2870 + 16 * 713);
+});
+
+test('memory zeroed ahead: the fault is only entered, and a thread has zeroed', () => {
+  const later = { ...area(4), t: 2e9 };
+  const kernel = 'linux-6.1+hawkeye[zeroBlocks=1000]';
+  const { faults, backgroundNs } = timeOf(
+    run([{ ...area(2), t: 0 }, later, touch(0, 1)], {}, kernel),
+  );
+  assert.equal(faults.count, 1);
+  assert.equal(faults.maxNs, 13_000);
+  // Of 64 MiB all but the kernel's 4, and the 4 that the first tables began.
+  assert.equal(backgroundNs, (56 / 4) * 1024 * 713);
+});
+
+test('a reservation adds nothing to a fault, and its huge page no work', () => {
+  const { faults, backgroundNs } = timeOf(
+    run([area(2), touch(0, 512)], {}, 'linux-6.1+reservations'),
+  );
+  assert.equal(faults.count, 512);
+  assert.equal(faults.maxNs, SMALL_NS);
+  assert.equal(backgroundNs, 0);
+});
+
 test('a copy in a child: entered and copied, not zeroed', () => {
   const events = [area(2), touch(0, 4), { op: 'fork', pid: 1, child: 2 }];
   const child = { ...touch(0, 1), pid: 2 };

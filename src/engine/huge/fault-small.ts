@@ -93,4 +93,5 @@ function mapFolio(
   m.words[counters + C_ANON] += 1 << order;
   m.words[counters + C_FAULTS] += 1;
   m.sizeFaults[order]! += 1;
+  m.sizeExtraPages += (1 << order) - 1;
 }

@@ -47,6 +47,9 @@ export class WorkMeter {
   #pgscan = 0;
   #kswapdScan = 0;
   #pageOuts = 0;
+  #extra = 0;
+  #zeroFound = 0;
+  #zeroAhead = 0;
 
   constructor(m: Machine, costs: KernelCosts) {
     this.#m = m;
@@ -66,7 +69,10 @@ export class WorkMeter {
   }
 
   #beginMachine(): void {
-    const { collapses, compactionWork, vmstat } = this.#m;
+    const { collapses, compactionWork, sizeExtraPages, vmstat, zeroing } = this.#m;
+    this.#extra = sizeExtraPages;
+    this.#zeroFound = zeroing.found;
+    this.#zeroAhead = zeroing.ahead;
     this.#collapses = collapses;
     this.#moved = compactionWork.pagesMoved + compactionWork.tablesMoved;
     this.#scanned = compactionWork.migrateScanned + compactionWork.freeScanned;
@@ -91,7 +97,10 @@ export class WorkMeter {
     // What became resident and was neither read from swap nor copied was zeroed.
     const fresh = mmCounter(m, mm, C_ANON) - this.#anon - swapIns - huge * m.entryCount;
     const base = Math.max(0, this.faults - huge);
-    const zeroed = Math.max(0, Math.min(fresh, base)) + huge * m.entryCount;
+    // A fault may give more than the page that was touched, and find its memory zeroed.
+    const small = Math.min(fresh, base + m.sizeExtraPages - this.#extra);
+    const found = m.zeroing.found - this.#zeroFound;
+    const zeroed = Math.max(0, Math.max(0, small) + huge * m.entryCount - found);
     const { causes } = this;
     const entry = base * costs.faultNs + huge * costs.hugeFaultNs;
     const zeroing = zeroed * costs.zeroPageNs;
@@ -131,9 +140,11 @@ export class WorkMeter {
 
   /** Time of the kernel's threads since then. */
   backgroundNs(): number {
-    const { collapses, vmstat } = this.#m;
+    const { collapses, vmstat, zeroing } = this.#m;
     const kswapdNs = (vmstat.pgscanKswapd - this.#kswapdScan) * this.#costs.reclaimScanNs;
-    return (collapses - this.#collapses) * this.#collapseNs() + kswapdNs + this.#delayNs(false);
+    const zeroingNs = (zeroing.ahead - this.#zeroAhead) * this.#costs.zeroPageNs;
+    const collapseNs = (collapses - this.#collapses) * this.#collapseNs();
+    return collapseNs + kswapdNs + zeroingNs + this.#delayNs(false);
   }
 
   #collapseNs(): number {

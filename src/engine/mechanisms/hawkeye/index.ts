@@ -59,13 +59,13 @@ export function hawkeyeWith(options: HawkeyeOptions, overhead: MmuOverhead = new
     counters(m) {
       const found = attached.get(m);
       assert(found !== undefined, 'hawkeye is not attached');
-      const { zeroed, zeroedInFaults, ...faults } = found.zeroing.counters;
+      const { zeroedInFaults, ...faults } = found.zeroing.counters;
       return {
         promotions: found.promoter.promotions,
         failures: found.promoter.failures,
         ...faults,
         zeroedInFaultsKiB: zeroedInFaults * 4,
-        preZeroedKiB: zeroed * 4,
+        preZeroedKiB: m.zeroing.ahead * 4,
         recoveredKiB: found.recovery.recovered * 4,
       };
     },

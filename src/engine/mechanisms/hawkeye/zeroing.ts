@@ -18,8 +18,6 @@ const LARGEST = 1 << MAX_ORDER;
  */
 export class Zeroing {
   readonly counters = {
-    /** Frames zeroed by the thread. */
-    zeroed: 0,
     /** Faults that found their memory zeroed, and those that had to. */
     faultsPreZeroed: 0,
     faultsZeroed: 0,
@@ -76,6 +74,7 @@ export class Zeroing {
     }
     if (!this.#isZeroWanted) return;
     this.#isZeroWanted = false;
+    this.#m.zeroing.found += zeroed;
     this.counters.faultsPreZeroed += zeroed;
     this.counters.faultsZeroed += 1 - zeroed;
     this.counters.zeroedInFaults += 1 - zeroed;
@@ -86,6 +85,7 @@ export class Zeroing {
     const zeroed = base === this.#extent ? this.#extentZeroed : 0;
     if (zeroed === BLOCK_FRAMES) this.counters.hugeFaultsPreZeroed += 1;
     else this.counters.hugeFaultsZeroed += 1;
+    this.#m.zeroing.found += zeroed;
     this.counters.zeroedInFaults += BLOCK_FRAMES - zeroed;
   }
 
@@ -116,7 +116,7 @@ export class Zeroing {
 
   #zero(zone: number, pfn: number): void {
     const m = this.#m;
-    this.counters.zeroed += LARGEST - (this.#inLargest[pfn >> MAX_ORDER] as number);
+    m.zeroing.ahead += LARGEST - (this.#inLargest[pfn >> MAX_ORDER] as number);
     this.#isZeroed.fill(1, pfn, pfn + LARGEST);
     this.#inLargest[pfn >> MAX_ORDER] = LARGEST;
     // To the list's front.
