@@ -45,6 +45,7 @@ export {
   offlineMemory,
 } from './hotplug/offline.ts';
 export { addMemory, type OnlineType, onlineMemory, removeMemory } from './hotplug/online.ts';
+export { splitDeferred } from './huge/deferred-split.ts';
 export { Khugepaged, type KhugepagedCounters } from './huge/khugepaged.ts';
 export { isMappedHuge, mappedFrame } from './huge/mapped.ts';
 export {

@@ -293,6 +293,8 @@ export class Machine {
   readonly zeroing: { ahead: number; found: number } = { ahead: 0, found: 0 };
   /** Huge pages split since memory was short (thp_deferred_split_page is when they began to wait). */
   deferredSplits = 0;
+  /** Of huge pages with all their mappings, those split for being mostly zeros (thp_underused_split_page). */
+  underusedSplits = 0;
 
   /** Samepage merging; null where there is none. */
   ksm: Ksm | null = null;

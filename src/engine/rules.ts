@@ -18,6 +18,11 @@ export interface Rules {
   readonly hasStackNoHugepage: boolean;
   /** A first write to the huge zero page gives a huge page (do_huge_zero_wp_pmd, v6.13). */
   readonly hasHugeZeroCow: boolean;
+  /**
+   * Splitting a huge page maps the zero page for its pages of zeros, and huge pages that are mostly
+   * zeros are split when memory is short (b1f202060afe, dafff3f4c850, v6.12).
+   */
+  readonly hasUnderusedSplit: boolean;
   /** khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take them). */
   readonly needsWritableToCollapse: boolean;
   /** Proactive compaction: low mark of at least 5, leeway of 10; since v6.16 none, and at most half of the low mark. */
@@ -35,6 +40,7 @@ export const LINUX_6_1: Rules = {
   hasFileGuardRegions: false,
   maxMapCount: 65530,
   hasHugeZeroCow: false,
+  hasUnderusedSplit: false,
   needsWritableToCollapse: true,
   hasCompactionFloor: true,
   faultAroundPages: 16,
@@ -49,6 +55,7 @@ export const LINUX_6_18: Rules = {
   hasFileGuardRegions: true,
   maxMapCount: 65530,
   hasHugeZeroCow: true,
+  hasUnderusedSplit: true,
   needsWritableToCollapse: false,
   hasCompactionFloor: false,
   faultAroundPages: 16,

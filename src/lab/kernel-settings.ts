@@ -26,6 +26,7 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   thp: (of, key, value) => withHuge(of, { enabled: oneOf(key, value, HUGE_ENABLED) }),
   thpDefrag: (of, key, value) => withHuge(of, { defrag: oneOf(key, value, HUGE_DEFRAG) }),
   thpZeroPage: (of, key, value) => withHuge(of, { usesZeroPage: isOn(key, value) }),
+  thpShrinkUnderused: (of, key, value) => withHuge(of, { shrinkUnderused: isOn(key, value) }),
   khugepagedPages: (of, key, value) =>
     withKhugepaged(of, { pagesToScan: wholeNumber(key, value, 1) }),
   khugepagedSleepMs: (of, key, value) =>

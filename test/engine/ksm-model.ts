@@ -56,6 +56,7 @@ export class KsmPrograms {
     else if (roll < 74) this.#fork(process);
     else if (roll < 76) this.#exit(process);
     else if (roll < 78) compactMemory(this.system.machine);
+    else if (roll < 81) this.system.machine.events.memoryShort?.(this.system.machine, 500);
     else this.system.machine.ksm?.ksmd.scan(random.pick([10, 300, 3000]));
   }
 

@@ -9,6 +9,7 @@ import {
 } from '../../src/base/index.ts';
 import {
   freeFrameCount,
+  HUGE_PAGE_DEFAULTS,
   KSM_HUGE_MODES,
   type Ksm,
   type KsmSettings,
@@ -275,7 +276,10 @@ for (const hugePages of KSM_HUGE_MODES) {
     const programs = new KsmPrograms(
       {
         ksm: { hugePages, maxPageSharing: 20, usesZeroPages: random.chance(0.5) },
-        huge: { enabled: random.chance(0.8) ? 'always' : 'disabled' },
+        huge: {
+          enabled: random.chance(0.8) ? 'always' : 'disabled',
+          khugepaged: { ...HUGE_PAGE_DEFAULTS.khugepaged, maxPtesNone: random.pick([511, 60]) },
+        },
         nodeBytes: [48 * MIB],
         swapBytes: 64 * MIB,
         bufferMiB: 64,

@@ -11,7 +11,7 @@ import {
   TYPE_MASK,
 } from './frame-record.ts';
 import { freeToPcp } from './pcp.ts';
-import { firstFrameOf, smallFolioOrder, splitSmallFolio, unmappedOf } from './small-folio.ts';
+import { smallFolioOrder, splitSmallFolio, unmappedOf } from './small-folio.ts';
 
 /**
  * 2 MiB that were taken as one page (a folio of order 9). Its mapping may be split into small ones
@@ -22,9 +22,11 @@ import { firstFrameOf, smallFolioOrder, splitSmallFolio, unmappedOf } from './sm
  *
  * A folio is a pageblock with FOLIO_BIT in its state. While its frames have no records it is one
  * extent; afterwards its B_MAPCOUNT is the number of its frames that are mapped, and those that are
- * not are of TYPE_FOLIO. From the first of them on it waits in a queue, oldest first.
+ * not are of TYPE_FOLIO. From the first of them on it waits in a queue, oldest first; those that may be
+ * mostly zeros wait there from the start (huge/deferred-split.ts).
  */
 const FOLIO_BIT = 1 << 17;
+const QUEUED_BIT = 1 << 19;
 
 export function isFolio(m: Machine, block: number): boolean {
   return (m.words[block + B_STATE] & FOLIO_BIT) !== 0;
@@ -35,9 +37,28 @@ export function markFolio(m: Machine, block: number): void {
   m.words[block + B_STATE] |= FOLIO_BIT;
 }
 
-/** The block was freed as a whole. */
+/** The block is about to be freed as a whole. */
 export function unmarkFolio(m: Machine, block: number): void {
+  takeOffQueue(m, block);
   m.words[block + B_STATE] &= ~FOLIO_BIT;
+}
+
+/** Waits to be split, unless it does already. */
+export function putOnQueue(m: Machine, block: number): void {
+  if ((m.words[block + B_STATE] & QUEUED_BIT) !== 0) return;
+  m.words[block + B_STATE] |= QUEUED_BIT;
+  enqueueFolio(m, block);
+}
+
+export function takeOffQueue(m: Machine, block: number): void {
+  if ((m.words[block + B_STATE] & QUEUED_BIT) === 0) return;
+  m.words[block + B_STATE] &= ~QUEUED_BIT;
+  dequeueFolio(m, block);
+}
+
+/** Some of its frames are mapped no more. */
+export function isPartlyUnmapped(m: Machine, block: number): boolean {
+  return m.words[block + B_CHUNK] !== 0 && m.words[block + B_MAPCOUNT] < BLOCK_FRAMES;
 }
 
 /** The last mapping of one of a folio's frames went. The whole is free with the last of all. */
@@ -46,17 +67,17 @@ export function unmapFolioFrame(m: Machine, rec: number, block: number): void {
   w[rec + F_STATE] = TYPE_FOLIO;
   w[rec + F_MAPCOUNT] = 0;
   w[block + B_MAPCOUNT] -= 1;
-  if (w[block + B_MAPCOUNT] === BLOCK_FRAMES - 1) enqueueFolio(m, block);
+  putOnQueue(m, block);
   if (w[block + B_MAPCOUNT] === 0) splitFolio(m, block);
 }
 
 /** The page becomes 512 small ones, of which those that nothing maps are free; how many. */
 export function splitFolio(m: Machine, block: number): number {
   const w = m.words;
+  const hasUnmapped = isPartlyUnmapped(m, block);
   unmarkFolio(m, block);
+  if (!hasUnmapped) return 0;
   const chunk = w[block + B_CHUNK];
-  if (chunk === 0 || w[block + B_MAPCOUNT] === BLOCK_FRAMES) return 0;
-  dequeueFolio(m, block);
   const base = ((block - m.blocksAt) / BLOCK_WORDS) * BLOCK_FRAMES;
   let freed = 0;
   for (let i = 0; i < BLOCK_FRAMES; i++) {
@@ -68,36 +89,31 @@ export function splitFolio(m: Machine, block: number): number {
   return freed;
 }
 
-/** The same for the folio, of any size, that a frame belongs to: what acts on single pages needs it. */
-export function splitFolioOf(m: Machine, pfn: number): void {
-  const block = blockOf(m, pfn);
-  if (isFolio(m, block)) splitFolio(m, block);
-  else if (m.words[block + B_CHUNK] !== 0) {
-    const order = smallFolioOrder(m, frameRecord(m, pfn));
-    if (order > 0) splitSmallFolio(m, pfn & -(1 << order), order);
-  }
+/**
+ * The same for the folio, of any size, that a frame belongs to; 0 where it belongs to none. What acts on
+ * single pages needs it, and where contents are known does it by `splitHugePage` (huge/split-page.ts).
+ */
+export function splitFolioOf(m: Machine, pfn: number): number {
+  const frames = folioFrames(m, pfn);
+  if (frames === 1) return 0;
+  if (frames === BLOCK_FRAMES) return splitFolio(m, blockOf(m, pfn));
+  return splitSmallFolio(m, pfn & -frames, 31 - Math.clz32(frames));
 }
 
-/**
- * Splits folios whose split was put off until so many frames are free (deferred_split_scan). Linux
- * asks for a part of the queue, growing with the need; here it is as much as is wanted.
- */
-export function splitDeferred(m: Machine, want: number): number {
-  let freed = 0;
-  for (let id = firstQueued(m); freed < want && id !== 0; id = firstQueued(m)) {
-    m.deferredSplits += 1;
-    freed += isBlockId(m, id)
-      ? splitFolio(m, id)
-      : splitSmallFolio(m, firstFrameOf(m, id), smallFolioOrder(m, id));
-  }
-  return freed;
+/** Frames of the folio that a frame belongs to, 1 for a single page. */
+export function folioFrames(m: Machine, pfn: number): number {
+  const block = blockOf(m, pfn);
+  if (isFolio(m, block)) return BLOCK_FRAMES;
+  if (m.words[block + B_CHUNK] === 0) return 1;
+  return 1 << smallFolioOrder(m, frameRecord(m, pfn));
 }
 
 /** Frames in use that nothing maps, of all folios that wait to be split. */
 export function unmappedFolioFrames(m: Machine): number {
   let frames = 0;
   for (let id = firstQueued(m); id !== 0; id = nextQueued(m, id)) {
-    frames += isBlockId(m, id) ? BLOCK_FRAMES - m.words[id + B_MAPCOUNT] : unmappedOf(m, id);
+    if (!isBlockId(m, id)) frames += unmappedOf(m, id);
+    else if (isPartlyUnmapped(m, id)) frames += BLOCK_FRAMES - m.words[id + B_MAPCOUNT];
   }
   return frames;
 }

@@ -24,6 +24,7 @@ import {
  *   bit  16   compaction found nothing here lately (PB_migrate_skip)
  *   bit  17   one page of 2 MiB (folio.ts)
  *   bit  18   kept together for a region (reservation.ts)
+ *   bit  19   waits to be split (folio.ts)
  *   bits 20-23 migrate type from before the block was isolated
  */
 export const MIGRATE_UNMOVABLE = 0;

@@ -9,6 +9,7 @@ import type { CompactMode } from '../migrate/compact-zone.ts';
 import { resetDeferral } from '../migrate/defer.ts';
 import { VM_HUGEPAGE } from '../space/vm-flags.ts';
 import { V_ANON_VMA, V_FLAGS, V_INDEX_DELTA } from '../space/vma.ts';
+import { queueUnderused } from './deferred-split.ts';
 
 /**
  * 2 MiB of frames in one piece for a fault on the VMA, or 0: what it may do for it is `defrag`
@@ -80,6 +81,7 @@ export function formatHuge(m: Machine, base: number, vma: number, hi: number, lo
   w[block + L.B_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
   w[block + L.B_MAPCOUNT] = 1;
   markFolio(m, block);
+  queueUnderused(m, block);
   w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
   if (m.contentsAt !== 0) w.fill(0, m.contentsAt + base, m.contentsAt + base + m.entryCount);
 }

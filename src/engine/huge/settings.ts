@@ -10,6 +10,8 @@ export interface HugePageSettings {
   readonly defrag: HugeDefrag;
   /** A first read maps the huge zero page instead of memory. */
   readonly usesZeroPage: boolean;
+  /** Huge pages with more than `maxPtesNone` pages of zeros may be split for memory. */
+  readonly shrinkUnderused: boolean;
   readonly khugepaged: KhugepagedSettings;
   /** hugepages-NNkB/enabled; `never` where not said. That of 2 MiB is `inherit`. */
   readonly sizes: Readonly<Partial<Record<HugeSize, HugeSizeEnabled>>>;
@@ -43,6 +45,7 @@ export const HUGE_PAGE_DEFAULTS: HugePageSettings = {
   enabled: 'disabled',
   defrag: 'madvise',
   usesZeroPage: true,
+  shrinkUnderused: true,
   sizes: {},
   khugepaged: {
     pagesToScan: 8 * 512,

@@ -1,3 +1,5 @@
+import { folioFrames } from '../frames/folio.ts';
+import { splitHugePage } from '../huge/split-page.ts';
 import type { Machine } from '../machine.ts';
 import { VM_MERGEABLE } from '../space/vm-flags.ts';
 import { findVmaIndex, V_ANON_VMA, V_FLAGS, vmaAt, vmaEnd, vmaStart } from '../space/vma.ts';
@@ -7,7 +9,7 @@ import { T_COUNT } from '../tables/table.ts';
 import { leafWord } from '../tables/walk.ts';
 import type { Ksm } from './ksm.ts';
 import { checksumOf, isKsm } from './ksm-page.ts';
-import { replaceByZero, replacePage, splitHugePage, writeProtect } from './merge.ts';
+import { replaceByZero, replacePage, writeProtect } from './merge.ts';
 import { isAnonPage, Mapped, unitOf } from './mergeable.ts';
 import type { MmSlot, RmapItem, StableNode } from './rmap-item.ts';
 
@@ -261,9 +263,11 @@ export class Ksmd {
     const m = this.#m;
     if (!mapped.find(m, item.slot.mm, item.page)) return false;
     if (item.span > 1) return isHuge(m, mapped.leaf);
+    if (folioFrames(m, mapped.pfn) === 1) return true;
     if (isHuge(m, mapped.leaf)) this.hugePagesSplit += 1;
     splitHugePage(m, mapped.pfn);
-    return true;
+    // A page of zeros has become the zero page by that.
+    return mapped.find(m, item.slot.mm, item.page);
   }
 }
 

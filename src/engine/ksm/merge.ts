@@ -1,8 +1,6 @@
-import { splitFolioOf } from '../frames/folio.ts';
 import { F_STATE, FRAME_DIRTY } from '../frames/frame-record.ts';
 import { addMapping, changeRunMappings, dropMapping, ensureRecord } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
-import { RmapWalk } from '../objects/rmap.ts';
 import { C_ANON, C_ZERO, mmCounters } from '../space/mm.ts';
 import {
   ENTRY_ACCESSED,
@@ -11,22 +9,11 @@ import {
   ENTRY_WRITE,
   ENTRY_ZERO,
 } from '../tables/entry.ts';
-import { isHuge } from '../tables/huge-entry.ts';
-import { changeEntry, entryFlags, makeDense, runFlags, setRunFlags } from '../tables/leaf.ts';
+import { changeEntry, entryFlags, runFlags, setRunFlags } from '../tables/leaf.ts';
 import { T_CONTENTS, T_RULE } from '../tables/table.ts';
 import type { Mapped } from './mergeable.ts';
 
 /** Changes entries so that they map a merged page (try_to_merge_one_page). */
-
-const walk = new RmapWalk();
-
-/** The huge page that maps the frame becomes 512 pages, in everyone who maps it (split_huge_page). */
-export function splitHugePage(m: Machine, pfn: number): void {
-  ensureRecord(m, pfn);
-  walk.begin(m, pfn);
-  while (walk.next(m)) if (isHuge(m, walk.leaf)) makeDense(m, walk.leaf);
-  splitFolioOf(m, pfn);
-}
 
 /** The entry, or the huge page's, may not be written any more (write_protect_page). */
 export function writeProtect(m: Machine, at: Mapped, span: number): void {

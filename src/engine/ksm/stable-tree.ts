@@ -1,5 +1,5 @@
 import { assert } from '../../base/index.ts';
-import { isFolio } from '../frames/folio.ts';
+import { isFolio, isPartlyUnmapped } from '../frames/folio.ts';
 import {
   blockOf,
   F_INDEX,
@@ -126,14 +126,7 @@ export class StableTree {
    * longer whole leaves the tree, but its parts are still found from their frames.
    */
   isAlive(node: StableNode): boolean {
-    const { words } = this.#m;
-    if (node.place === null) return true;
-    if (isKsm(this.#m, node.pfn)) {
-      const rec = frameRecord(this.#m, node.pfn);
-      const isAnon = (words[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
-      const isMine = isAnon && words[rec + F_MAPPING] === node.id && words[rec + F_INDEX] === 0;
-      if (isMine && (node.span === 1 || this.#isWhole(node.pfn))) return true;
-    }
+    if (node.place === null || this.#isThere(node)) return true;
     this.#removePlace(node);
     if (node.span > 1 && node.items.size > 0) return false;
     for (const item of [...node.items]) this.#remove(node, item);
@@ -141,10 +134,13 @@ export class StableTree {
     return false;
   }
 
-  /** Its 512 frames are still one page, or kept together. */
+  /** Its 512 frames are still one page, or kept together, and all mapped. */
   #isWhole(pfn: number): boolean {
     const block = blockOf(this.#m, pfn);
-    return isFolio(this.#m, block) || isReserved(this.#m, block);
+    if (isFolio(this.#m, block)) return !isPartlyUnmapped(this.#m, block);
+    if (!isReserved(this.#m, block)) return false;
+    for (let i = 1; i < this.#span; i++) if (!isKsm(this.#m, pfn + i)) return false;
+    return true;
   }
 
   validate(): void {
@@ -159,7 +155,7 @@ export class StableTree {
       } else {
         assert(place.dups.length === 1, 'one page that is no chain');
       }
-      const alive = place.dups.filter((dup) => this.#isMine(dup));
+      const alive = place.dups.filter((dup) => this.#isThere(dup));
       for (const dup of alive) {
         const order = before < 0 ? 1 : compareContents(this.#m, dup.pfn, before, this.#span);
         assert(order > 0 || dup !== alive[0], 'merged pages in order of what they hold');
@@ -171,9 +167,14 @@ export class StableTree {
     assert(dups === this.chainDups, `copies in chains: ${dups} found, ${this.chainDups} kept`);
   }
 
-  #isMine({ pfn, id }: StableNode): boolean {
+  /** Its frame still holds the merged page, or all its frames do. */
+  #isThere({ pfn, id, span }: StableNode): boolean {
     const { words } = this.#m;
-    return isKsm(this.#m, pfn) && words[frameRecord(this.#m, pfn) + F_MAPPING] === id;
+    if (!isKsm(this.#m, pfn)) return false;
+    const rec = frameRecord(this.#m, pfn);
+    const isAnon = (words[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
+    const isMine = isAnon && words[rec + F_MAPPING] === id && words[rec + F_INDEX] === 0;
+    return isMine && (span === 1 || this.#isWhole(pfn));
   }
 
   #register(node: StableNode): StableNode {

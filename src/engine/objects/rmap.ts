@@ -20,13 +20,14 @@ import { O_VMAS } from './object.ts';
  * From a frame to the entries that map it (rmap_walk): along the VMAs of its anon_vma or object, to
  * the one page of each where it can be, and there to the entry, if that still names the frame.
  *
- *   walk.begin(m, pfn); while (walk.next(m)) { walk.vma, walk.mm, walk.leaf, walk.index }
+ *   walk.begin(m, pfn); while (walk.next(m)) { walk.vma, walk.mm, walk.leaf, walk.index, walk.page }
  */
 export class RmapWalk {
   vma = 0;
   mm = 0;
   leaf = 0;
   index = 0;
+  page = 0;
   #pfn = 0;
   #frameIndex = 0;
   #isAnon = false;
@@ -87,6 +88,7 @@ export class RmapWalk {
 
   #maps(m: Machine, page: number): boolean {
     this.mm = m.words[this.vma + V_MM];
+    this.page = page;
     const hi = Math.floor(page / m.loPages);
     const lo = page - hi * m.loPages;
     this.leaf = leafForReclaim(m, this.mm, hi, lo);

@@ -10,6 +10,8 @@ import {
   setFrameFlags,
 } from '../frames/frame-record.ts';
 import { ensureRecord, mapCount } from '../frames/map-count.ts';
+import { splitHugePage } from '../huge/split-page.ts';
+import { isKsm } from '../ksm/ksm-page.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotPut } from '../objects/swap.ts';
 import { C_SWAP, mmCounters } from '../space/mm.ts';
@@ -22,9 +24,11 @@ import {
   ENTRY_SWAP,
   KIND_MASK,
 } from '../tables/entry.ts';
+import { isHuge, isHugeZero } from '../tables/huge-entry.ts';
 import { changeEntry, entryFlags, entryWord, removeEntry } from '../tables/leaf.ts';
 import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
 import { closeOpened } from '../tables/stored.ts';
+import { T_CONTENTS } from '../tables/table.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { resumeWorld, stopWorld } from '../threads/world.ts';
 import { pageOut } from './page-out.ts';
@@ -56,6 +60,7 @@ function ageTables(m: Machine, mm: number, start: number, end: number, isPageOut
     if (!isLeaf(m, table) || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;
     const last = first + (cursor.end - cursor.start);
+    splitIfPart(m, table, last - first);
     for (let i = first; i < last; i++) {
       const flags = entryFlags(m, table, i);
       if ((flags & KIND_MASK) !== ENTRY_PAGE) continue;
@@ -75,6 +80,17 @@ function ageTables(m: Machine, mm: number, start: number, end: number, isPageOut
 }
 
 /**
+ * Advice about a part of a huge page that is mapped here alone splits it (split_folio in madvise.c).
+ * Without contents that is not to be told from splitting its mapping, which the first change does.
+ */
+function splitIfPart(m: Machine, table: number, pages: number): void {
+  if (m.contentsAt === 0 || pages === m.entryCount) return;
+  if (!isHuge(m, table) || isHugeZero(m, table)) return;
+  const base = m.words[table + T_CONTENTS];
+  if (mapCount(m, base) === 1 && !isKsm(m, base)) splitHugePage(m, base);
+}
+
+/**
  * MADV_FREE: swapped pages go at once; present ones stay until memory is short, unless written
  * again (madvise_free_pte_range).
  */
@@ -85,6 +101,7 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
     if (!isLeaf(m, table) || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;
     const last = first + (cursor.end - cursor.start);
+    splitIfPart(m, table, last - first);
     for (let i = first; i < last; i++) {
       const flags = entryFlags(m, table, i);
       const kind = flags & KIND_MASK;

@@ -1,4 +1,3 @@
-import { splitFolioOf } from '../frames/folio.ts';
 import {
   F_INDEX,
   F_MAPCOUNT,
@@ -13,6 +12,7 @@ import {
 } from '../frames/frame-record.ts';
 import { freeAnon } from '../frames/map-count.ts';
 import { freeToPcp } from '../frames/pcp.ts';
+import { isAnonFrame, splitHugePage } from '../huge/split-page.ts';
 import type { Machine } from '../machine.ts';
 import { saveContents } from '../objects/contents.ts';
 import { isShmem, isShmemVma, O_PAGES, O_SWAPPED, objectPageOf } from '../objects/object.ts';
@@ -48,8 +48,8 @@ export function pageOut(m: Machine, pfn: number, rec: number, busyTable: number)
     return false;
   const isAnon = (w[rec + F_STATE] & TYPE_MASK) === TYPE_ANON;
   if (!isAnon) return pageOutObject(m, pfn, rec, busyTable);
-  // One page of it is to go (split_folio_to_list).
-  splitFolioOf(m, pfn);
+  // One page of it is to go (split_folio_to_list); if it holds zeros, it went with that.
+  if (splitHugePage(m, pfn) > 0 && !isAnonFrame(m, pfn)) return true;
   if ((w[rec + F_STATE] & FRAME_LAZYFREE) !== 0) {
     if (!wasWrittenSince(m, pfn)) {
       unmapEverywhere(m, pfn, rec, 0, busyTable);

@@ -1,6 +1,5 @@
 import { cgroupOf, cgroupUsage } from '../cgroup/cgroup.ts';
 import { freeFrameCount } from '../frames/alloc.ts';
-import { splitDeferred } from '../frames/folio.ts';
 import {
   blockOf,
   F_MAPPING,
@@ -20,6 +19,7 @@ import { blockExtent, breakExtent, EXTENT_ANON, EXTENT_OBJECT } from '../frames/
 import { drainAllPcp } from '../frames/pcp.ts';
 import { breakReservations } from '../frames/reservation.ts';
 import { zoneAt } from '../frames/zones.ts';
+import { splitDeferred } from '../huge/deferred-split.ts';
 import {
   B_CHUNK,
   B_MAPPING,

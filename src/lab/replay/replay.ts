@@ -126,6 +126,11 @@ class Replay {
     const { events, ksm } = this.#system.machine;
     const hasThreads = this.#khugepaged !== null || this.#kcompactd !== null;
     this.#isTimed = hasThreads || events.returnToUser !== null || ksm !== null;
+    if (ksm !== null && events.tablesShort !== null) {
+      throw new InputError(
+        `ksm: merging pages and storing page tables (${kernel.name}) are not brought together`,
+      );
+    }
     if (ksm?.settings.hugePages === 'frequency' && events.isHugeHot === null) {
       throw new InputError(
         `ksmHuge=frequency: ${kernel.name} does not watch how much huge pages are used; want a kernel with ingens`,
@@ -353,6 +358,7 @@ class Replay {
         hugeFallbacks,
         compactionsInFault,
         deferredSplits,
+        ...(machine.contentsAt === 0 ? {} : { underusedSplits: machine.underusedSplits }),
         unmappedKiB: unmappedFolioFrames(machine) * 4,
         ...sizesOf(machine),
         ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),

@@ -57,6 +57,8 @@ export interface HugePageCounters {
   compactionsInFault: number;
   /** Huge pages that were split because memory was short. */
   deferredSplits: number;
+  /** Of huge pages with all their mappings: split for being mostly zeros; only where contents are known. */
+  underusedSplits?: number;
   /** Memory in use that nothing maps: parts of huge pages that wait to be split. */
   unmappedKiB: number;
   khugepaged?: KhugepagedCounters;
