@@ -81,10 +81,8 @@ function emptyRange(
   moved: { pagesMoved: number; tablesMoved: number },
 ): boolean {
   for (let pfn = start; pfn < end; pfn++) {
-    if (pfn % BLOCK_FRAMES === 0) {
-      splitFolioOf(m, pfn);
-      breakReservationOf(m, pfn);
-    }
+    splitFolioOf(m, pfn);
+    if (pfn % BLOCK_FRAMES === 0) breakReservationOf(m, pfn);
     const use = frameUse(m, pfn);
     if (!isMovableUse(m, use)) continue;
     if (migrateTablesExtent(m, pfn)) {

@@ -1,7 +1,7 @@
 import { buddyFree, removeFree } from '../frames/buddy.ts';
-import { isFolio } from '../frames/folio.ts';
+import { isFolio, splitFolioOf } from '../frames/folio.ts';
 import { externalFragmentation } from '../frames/fragmentation.ts';
-import { blockOf } from '../frames/frame-record.ts';
+import { blockOf, frameRecord } from '../frames/frame-record.ts';
 import { freeHeadOrder } from '../frames/isolate.ts';
 import {
   blockMigrateType,
@@ -12,6 +12,7 @@ import {
   MIGRATE_UNMOVABLE,
   setBlockSkipped,
 } from '../frames/pageblock.ts';
+import { smallFolioOrder } from '../frames/small-folio.ts';
 import { zoneAt } from '../frames/zones.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -221,6 +222,13 @@ class ZoneCompaction {
         pfn = (pfn | (L.BLOCK_FRAMES - 1)) + 1;
         continue;
       }
+      const frames = this.#spared(pfn);
+      if (frames > 0) {
+        pfn += frames;
+        continue;
+      }
+      // Linux moves it whole; here it is taken apart, and what nothing maps of it is free.
+      splitFolioOf(m, pfn);
       const use = frameUse(m, pfn);
       if (isMovableUse(m, use)) this.#pages.push(pfn);
       else if (use === 'table') result.tablesStuck++;
@@ -233,6 +241,15 @@ class ZoneCompaction {
     if (!isAtEnd || (this.#pages.length > 0 && !this.#finishesBlock)) return;
     setBlockSkipped(m, blockOf(m, end - 1), true);
     this.#rememberMigrate(end);
+  }
+
+  /** Frames to pass over: to the end of a folio that is no smaller than the block wanted. */
+  #spared(pfn: number): number {
+    const { order } = this.#control;
+    if (order < 0 || order >= L.BLOCK_SHIFT) return 0;
+    if (this.#m.words[blockOf(this.#m, pfn) + L.B_CHUNK] === 0) return 0;
+    const own = smallFolioOrder(this.#m, frameRecord(this.#m, pfn));
+    return own < order ? 0 : (1 << own) - (pfn & ((1 << own) - 1));
   }
 
   /** Pages that are collected before they are moved. */

@@ -1,8 +1,10 @@
 import { blockOf } from '../../frames/frame-record.ts';
 import { isReserved } from '../../frames/reservation.ts';
+import { holdsSlot } from '../../huge/eligible.ts';
 import { BLOCK_FRAMES } from '../../layout.ts';
 import type { Machine, PageAddedHook } from '../../machine.ts';
 import { C_COLLAPSES, mmCounters } from '../../space/mm.ts';
+import { vmaLookup } from '../../space/vma.ts';
 import { ENTRY_ACCESSED, ENTRY_PAGE, KIND_MASK } from '../../tables/entry.ts';
 import { isHuge, markHuge } from '../../tables/huge-entry.ts';
 import { entryFlags, entryWord, makeDense, removeEntry, setRun } from '../../tables/leaf.ts';
@@ -17,8 +19,10 @@ import { T_COUNT } from '../../tables/table.ts';
 export class Promoter {
   promotions = 0;
 
-  readonly pageAdded: PageAddedHook = (m, mm, leaf) => {
+  readonly pageAdded: PageAddedHook = (m, mm, leaf, page) => {
     if (m.words[leaf + T_COUNT] !== BLOCK_FRAMES || isHuge(m, leaf) || !isOneRun(m, leaf)) return;
+    // An area's border may have come into the region since it was reserved.
+    if (!holdsSlot(m, vmaLookup(m, mm, page), page - (page % BLOCK_FRAMES))) return;
     const base = entryWord(m, leaf, 0);
     const flags = entryFlags(m, leaf, 0);
     makeDense(m, leaf);
