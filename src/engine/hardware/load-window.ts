@@ -1,4 +1,5 @@
 import { assert } from '../../base/index.ts';
+import { shiftedHigh, shiftedLow } from './page-number.ts';
 
 /** Places of the table for each line of the largest cache. */
 const PLACES_A_LINE = 4;
@@ -7,6 +8,10 @@ const PLACE_BITS_MIN = 18;
 /** Lines of different levels of tables begin at different places. */
 const LEVEL_STEP = 40503;
 const LEVEL_BITS = 4;
+/** Entries of a table, and entries in a line of 64 bytes. */
+const ENTRY_BITS = 9;
+const LINE_BITS = 3;
+const PDE_LINE_BITS: number = ENTRY_BITS + LINE_BITS;
 /** A new beginning, long before 32 bits of clock run out. */
 const CLOCK_END = 2 ** 30;
 
@@ -83,6 +88,87 @@ export class LoadWindow {
     served[1]! += beyondL1 - beyondL2;
     served[2]! += beyondL2 - beyondL3;
     served[3]! += beyondL3;
+  }
+
+  /**
+   * The same for the loads of whole walks, each from the table of level `tops[i]` down to the `leaf`,
+   * for pages of 4 KiB; returns how many loads that were.
+   */
+  loadWalks(
+    lows: Int32Array,
+    highs: Int32Array,
+    tops: Uint8Array,
+    leaf: number,
+    count: number,
+    served: Float64Array,
+  ): number {
+    if (this.#clock > CLOCK_END) this.#restart();
+    const places = this.#places;
+    const placeBits = this.#placeBits;
+    const mask = (1 << placeBits) - 1;
+    const l1Lines = this.#l1Lines;
+    const l2Lines = this.#l2Lines;
+    const l3Lines = this.#l3Lines;
+    const began = this.#clock;
+    let clock = began;
+    let beyondL1 = 0;
+    let beyondL2 = 0;
+    let beyondL3 = 0;
+    for (let i = 0; i < count; i++) {
+      const low = lows[i]!;
+      const high = highs[i]!;
+      let level = tops[i]!;
+      for (; level >= leaf; level--) {
+        // Of the two lowest levels the shifts are constants.
+        if (level <= 2) break;
+        const bits = ENTRY_BITS * (level - 1) + LINE_BITS;
+        const lineLow = shiftedLow(low, high, bits);
+        const at = ((lineLow + level * LEVEL_STEP) & mask) * 2;
+        const above = (lineLow >>> placeBits) | (shiftedHigh(high, bits) << (32 - placeBits));
+        const rest = (above << LEVEL_BITS) | level;
+        clock += 1;
+        const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
+        places[at] = rest;
+        places[at + 1] = clock;
+        beyondL1 += (l1Lines - age) >>> 31;
+        beyondL2 += (l2Lines - age) >>> 31;
+        beyondL3 += (l3Lines - age) >>> 31;
+      }
+      if (level === 2) {
+        const lineLow = (low >>> PDE_LINE_BITS) | (high << (32 - PDE_LINE_BITS));
+        const at = ((lineLow + 2 * LEVEL_STEP) & mask) * 2;
+        const above =
+          (lineLow >>> placeBits) | ((high >>> PDE_LINE_BITS) << (32 - placeBits));
+        const rest = (above << LEVEL_BITS) | 2;
+        clock += 1;
+        const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
+        places[at] = rest;
+        places[at + 1] = clock;
+        beyondL1 += (l1Lines - age) >>> 31;
+        beyondL2 += (l2Lines - age) >>> 31;
+        beyondL3 += (l3Lines - age) >>> 31;
+      }
+      if (leaf === 1) {
+        const lineLow = (low >>> LINE_BITS) | (high << (32 - LINE_BITS));
+        const at = ((lineLow + LEVEL_STEP) & mask) * 2;
+        const above = (lineLow >>> placeBits) | ((high >>> LINE_BITS) << (32 - placeBits));
+        const rest = (above << LEVEL_BITS) | 1;
+        clock += 1;
+        const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
+        places[at] = rest;
+        places[at + 1] = clock;
+        beyondL1 += (l1Lines - age) >>> 31;
+        beyondL2 += (l2Lines - age) >>> 31;
+        beyondL3 += (l3Lines - age) >>> 31;
+      }
+    }
+    const loads = clock - began;
+    this.#clock = clock;
+    served[0]! += loads - beyondL1;
+    served[1]! += beyondL1 - beyondL2;
+    served[2]! += beyondL2 - beyondL3;
+    served[3]! += beyondL3;
+    return loads;
   }
 
   #restart(): void {

@@ -52,6 +52,7 @@ export class ScannedSets {
     const heads = this.#heads;
     const ways = this.#ways;
     const mask = this.#mask;
+    if (ways === 4 && mask >= 0) return this.#filterFour(into, intoHighs, payload, count);
     let missed = 0;
     let evictions = 0;
     for (let i = 0; i < count; i++) {
@@ -74,6 +75,47 @@ export class ScannedSets {
       if (highs[first + last] !== EMPTY) evictions += 1;
       lows[first + last] = low;
       highs[first + last] = high;
+      into[missed] = low;
+      intoHighs[missed] = high;
+      payload[missed] = payload[i]!;
+      missed += 1;
+    }
+    this.evictions += evictions;
+    return missed;
+  }
+
+  /** The same for four ways and a power of two of sets, as most first levels have: the scan unrolled. */
+  #filterFour(into: Int32Array, intoHighs: Int32Array, payload: Uint16Array, count: number): number {
+    const lows = this.#lows;
+    const highs = this.#highs;
+    const heads = this.#heads;
+    const mask = this.#mask;
+    let missed = 0;
+    let evictions = 0;
+    for (let i = 0; i < count; i++) {
+      const low = into[i]!;
+      const high = intoHighs[i]!;
+      const set = low & mask;
+      const first = set * 4;
+      const head = heads[set]!;
+      if (
+        lows[first] === low ||
+        lows[first + 1] === low ||
+        lows[first + 2] === low ||
+        lows[first + 3] === low
+      ) {
+        const at = this.#find(low, high, set);
+        if (at >= 0) {
+          if (at !== first + head) this.#toHead(at - first, head, first);
+          continue;
+        }
+      }
+      const last = first + ((head + 3) & 3);
+      heads[set] = last - first;
+      // What stands there is -1 or not: EMPTY.
+      evictions += 1 + (highs[last]! >> 31);
+      lows[last] = low;
+      highs[last] = high;
       into[missed] = low;
       intoHighs[missed] = high;
       payload[missed] = payload[i]!;

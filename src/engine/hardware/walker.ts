@@ -123,6 +123,8 @@ export class Walker {
   readonly #leaves: Int32Array;
   readonly #hostLeaf: number;
   readonly #granuleShift: number;
+  /** Pages of one size, which the TLB holds by 4 KiB, and no host below (#walkAlike). */
+  readonly #isAlike: boolean;
   /** Bits by which a page of each class is larger than 4 KiB. */
   readonly #pageShifts: Int32Array;
   /** The walks under way: page, size class, level of the entry that a cache had. */
@@ -151,6 +153,7 @@ export class Walker {
     this.#window = new LoadWindow(lines.l1, lines.l2, lines.l3);
     this.#pageShifts = Int32Array.from(options.tlbBytes, (b) => Math.log2(b) - PAGE_SHIFT);
     this.#granuleShift = Math.log2(options.granuleBytes) - PAGE_SHIFT;
+    this.#isAlike = nested === null && pageBytes.length === 1 && this.#pageShifts[0] === 0;
   }
 
   /**
@@ -158,10 +161,78 @@ export class Walker {
    * class above bit 60. All probe the caches of one level, then of the next; the loads come last.
    */
   walkAll(lows: Int32Array, highs: Int32Array, count: number): void {
+    if (this.#isAlike) {
+      this.#walkAlike(lows, highs, count);
+      return;
+    }
     this.#takeAll(lows, highs, count);
     for (let level = 2; level <= this.guest.levels; level++) this.#probeAll(level, count);
     if (this.host !== null) for (let i = 0; i < count; i++) this.#walkNested(this.host, i);
     else this.#walkNative(count);
+  }
+
+  /**
+   * The same where all pages have one size, of 4 KiB in the TLB, and no host is below: nothing is
+   * copied, and a level looks up only what the one before did not have.
+   */
+  #walkAlike(lows: Int32Array, highs: Int32Array, count: number): void {
+    const { levels, caches, lookups, hits } = this.guest;
+    const leaf = this.#leaves[0]!;
+    const tops = this.#found;
+    const pending = this.#walksOf;
+    tops.fill(levels, 0, count);
+    let left = -1;
+    for (let level = leaf + 1; level <= levels && left !== 0; level++) {
+      const cache = caches[level]!;
+      if (cache === null) continue;
+      const tagged = left < 0 ? count : left;
+      const distinct = this.#tagAlike(lows, highs, level, tagged, left < 0);
+      // The entry is put in at once: the walk that follows reads it.
+      const missed = cache.filter(this.#tagLows, this.#tagHighs, pending, distinct);
+      for (let i = 0; i < missed; i++) tops[pending[i]!] = levels;
+      lookups[level]! += tagged;
+      hits[level]! += tagged - missed;
+      left = missed;
+    }
+    const lines = this.#window.loadWalks(lows, highs, tops, leaf, count, this.served);
+    this.walks[0]! += count;
+    this.loads[0]! += lines;
+  }
+
+  /**
+   * Tags of a level for all walks, or those that are pending, as if all were found; returns how many
+   * differ from the walk before (the others find what that one has just put in).
+   */
+  #tagAlike(
+    lows: Int32Array,
+    highs: Int32Array,
+    level: number,
+    count: number,
+    isFirst: boolean,
+  ): number {
+    const tops = this.#found;
+    const pending = this.#walksOf;
+    const tagLows = this.#tagLows;
+    const tagHighs = this.#tagHighs;
+    const bits = LEVEL_BITS * (level - 1);
+    let distinct = 0;
+    let lastLow = 0;
+    let lastHigh = -1;
+    for (let at = 0; at < count; at++) {
+      const i = isFirst ? at : pending[at]!;
+      const high = highs[i]!;
+      const tagLow = shiftedLow(lows[i]!, high, bits);
+      const tagHigh = shiftedHigh(high, bits);
+      tops[i] = level - 1;
+      if (tagLow === lastLow && tagHigh === lastHigh) continue;
+      lastLow = tagLow;
+      lastHigh = tagHigh;
+      tagLows[distinct] = tagLow;
+      tagHighs[distinct] = tagHigh;
+      pending[distinct] = i;
+      distinct += 1;
+    }
+    return distinct;
   }
 
   /** Puts pages among the walks, as numbers of 4 KiB pages. */
