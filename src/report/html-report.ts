@@ -1,15 +1,17 @@
 import { assert } from '../base/index.ts';
-import type { RunDocument } from '../lab/index.ts';
+import type { FrameMap, RegionHistory, RunDocument } from '../lab/index.ts';
 import type { SpacePicture } from '../lab/replay/picture.ts';
 import { figuresOf, isTimed, lastMoment, referenceRun } from './figures.ts';
 import { headline, proofSentences } from './headline.ts';
 import { meanBars } from './html/bars.ts';
 import { chartDrawer } from './html/chart.ts';
 import { curvesSection } from './html/curves.ts';
+import { framesSection } from './html/frame-map.ts';
 import { freedSection } from './html/freed.ts';
 import { latencySection } from './html/latency.ts';
 import { html, Markup, nothing } from './html/markup.ts';
 import { phasesSection } from './html/phases.ts';
+import { regionsSection } from './html/regions.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
 import { type KernelPicture, spaceSection } from './html/space-picture.ts';
 import { STYLE } from './html/style.ts';
@@ -23,6 +25,9 @@ export interface HtmlOptions {
   pictureMoment?: string;
   /** The modelled machine in words. */
   machine?: string;
+  /** Of each run: its regions over time, and physical memory at the end. */
+  regions?: readonly (RegionHistory | undefined)[];
+  frames?: readonly (FrameMap | undefined)[];
   /** What stands at the end: versions, the command, a date. */
   footer?: string;
 }
@@ -49,6 +54,8 @@ ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
 ${phasesSection(document)}
 ${latencySection(document, draw)}
+${regionsSection(document, options.regions ?? [])}
+${framesSection(document, options.frames ?? [])}
 ${freedSection(document)}
 ${differencesSection(document, run)}
 ${methodSection(document, options.machine ?? '')}

@@ -22,8 +22,11 @@ export function latencyTables({ runs }: RunDocument):
   const timed = runs.flatMap(({ kernel, time }) => (time === undefined ? [] : [{ kernel, time }]));
   if (timed.length === 0) return undefined;
   const faults: LatencyTable = {
-    heads: ['faults', 'mean', 'median', '99 %', '99.9 %', 'worst'],
-    rows: timed.map(({ kernel, time }) => ({ kernel, cells: faultCells(faultsOf(time)) })),
+    heads: ['faults', 'mean', 'median', '99 %', '99.9 %', 'worst', 'compacted'],
+    rows: timed.map(({ kernel, time }) => {
+      const compacted = time.requests === undefined ? '' : formatCount(time.requests.compactions);
+      return { kernel, cells: [...faultCells(faultsOf(time)), compacted] };
+    }),
   };
   const served = timed.flatMap(({ kernel, time: { requests } }) =>
     requests === undefined ? [] : [{ kernel, requests }],

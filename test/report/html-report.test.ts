@@ -14,13 +14,13 @@ function picture(runs: SpacePicture['runs']): SpacePicture {
 
 const SMALL_PICTURES = [
   picture([
-    { first: 512, slots: 2, kind: 'anon', present: 512, isEmpty: false },
-    { first: 514, slots: 1, kind: 'anon', present: 0, isEmpty: true },
-    { first: 900, slots: 1, kind: 'stack', present: 200, isEmpty: false },
+    { first: 512, slots: 2, kind: 'anon', present: 512, isEmpty: false, isHuge: false },
+    { first: 514, slots: 1, kind: 'anon', present: 0, isEmpty: true, isHuge: false },
+    { first: 900, slots: 1, kind: 'stack', present: 200, isEmpty: false, isHuge: false },
   ]),
   picture([
-    { first: 512, slots: 2, kind: 'anon', present: 512, isEmpty: false },
-    { first: 900, slots: 1, kind: 'stack', present: 200, isEmpty: false },
+    { first: 512, slots: 2, kind: 'anon', present: 512, isEmpty: false, isHuge: false },
+    { first: 900, slots: 1, kind: 'stack', present: 200, isEmpty: false, isHuge: false },
   ]),
 ];
 
@@ -140,8 +140,8 @@ test('the address space is drawn at the same places under each kernel', async ()
 
 test('a space of millions of tables takes no more tiles than can be seen', async () => {
   const huge = picture([
-    { first: 2 ** 20, slots: 2 ** 24, kind: 'anon', present: 0, isEmpty: true },
-    { first: 2 ** 25, slots: 3, kind: 'stack', present: 512, isEmpty: false },
+    { first: 2 ** 20, slots: 2 ** 24, kind: 'anon', present: 0, isEmpty: true, isHuge: false },
+    { first: 2 ** 25, slots: 3, kind: 'stack', present: 512, isEmpty: false, isHuge: false },
   ]);
   const text = await htmlReport(smallDocument(), [huge, huge]);
   assert.ok(text.length < 1_000_000, String(text.length));

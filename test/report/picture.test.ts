@@ -62,7 +62,7 @@ test('a gigabyte that is mapped evenly is one run, and looking at it changes not
   const before = process.counters();
   const picture = takePicture(system, 1)!;
   assert.deepEqual(picture.runs, [
-    { first: BASE / MIB2, slots: 1024, kind: 'anon', present: 512, isEmpty: false },
+    { first: BASE / MIB2, slots: 1024, kind: 'anon', present: 512, isEmpty: false, isHuge: false },
   ]);
   assert.deepEqual(process.counters(), before);
 });

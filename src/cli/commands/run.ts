@@ -1,18 +1,21 @@
 import type { Command } from 'commander';
 import { InputError } from '../../base/index.ts';
 import {
+  type FrameMap,
   findPreset,
   type HardwareWishes,
   kernelCostsWith,
   MAIN_KERNELS,
   parseKernels,
   parseSize,
+  RegionHistory,
   type ReplayOptions,
   type RunDocument,
   replay,
   type SpacePicture,
   splitSettings,
   type TimeOptions,
+  takeFrameMap,
   takePicture,
 } from '../../lab/index.ts';
 import { htmlReport, terminalTable } from '../../report/index.ts';
@@ -37,6 +40,9 @@ export interface RunFlags {
 export interface RunOutcome {
   document: RunDocument;
   pictures: (SpacePicture | undefined)[];
+  /** For a report: regions over time, and memory at the end. */
+  regions: (RegionHistory | undefined)[];
+  frames: (FrameMap | undefined)[];
 }
 
 export function addRun(program: Command): void {
@@ -122,6 +128,8 @@ export function runSource(
   const kernels = parseKernels(kernelNames, settings);
   const counted = source.isGenerated ? GENERATED : countTrace(source.open());
   const pictures: (SpacePicture | undefined)[] = [];
+  const regions: (RegionHistory | undefined)[] = [];
+  const frames: (FrameMap | undefined)[] = [];
   const runs = kernels.map((kernel) => {
     const progress = new Progress(`${source.name} under ${kernel.name}`);
     let picture: SpacePicture | undefined;
@@ -135,11 +143,15 @@ export function runSource(
       },
       onEnd: (system) => {
         picture ??= takePicture(system, counted.firstPid);
+        frames.push(takeFrameMap(system.machine));
       },
     };
     if (time !== undefined) options.time = time;
     if (counted.sampledPid !== 0) options.mainPid = counted.sampledPid;
     else options.mainPid = counted.firstPid;
+    const history = new RegionHistory(options.mainPid);
+    options.regions = history;
+    regions.push(history);
     const result = replay(source.open(), kernel, options);
     progress.stop();
     pictures.push(picture);
@@ -155,7 +167,7 @@ export function runSource(
       ? Object.keys(first?.final.processes ?? {}).length
       : counted.processes,
   };
-  return { document: { pagelab: 1, trace, runs }, pictures };
+  return { document: { pagelab: 1, trace, runs }, pictures, regions, frames };
 }
 
 interface CountedTrace {
@@ -195,6 +207,6 @@ function countTrace(reader: TraceReader): CountedTrace {
 }
 
 export async function writeReport(path: string, outcome: RunOutcome): Promise<void> {
-  const html = await htmlReport(outcome.document, outcome.pictures, {});
+  const html = await htmlReport(outcome.document, outcome.pictures, outcome);
   writeFileAtomically(path, (sink) => sink(new TextEncoder().encode(html)));
 }

@@ -137,8 +137,7 @@ export class LoadWindow {
       if (level === 2) {
         const lineLow = (low >>> PDE_LINE_BITS) | (high << (32 - PDE_LINE_BITS));
         const at = ((lineLow + 2 * LEVEL_STEP) & mask) * 2;
-        const above =
-          (lineLow >>> placeBits) | ((high >>> PDE_LINE_BITS) << (32 - placeBits));
+        const above = (lineLow >>> placeBits) | ((high >>> PDE_LINE_BITS) << (32 - placeBits));
         const rest = (above << LEVEL_BITS) | 2;
         clock += 1;
         const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;

@@ -85,7 +85,12 @@ export class ScannedSets {
   }
 
   /** The same for four ways and a power of two of sets, as most first levels have: the scan unrolled. */
-  #filterFour(into: Int32Array, intoHighs: Int32Array, payload: Uint16Array, count: number): number {
+  #filterFour(
+    into: Int32Array,
+    intoHighs: Int32Array,
+    payload: Uint16Array,
+    count: number,
+  ): number {
     const lows = this.#lows;
     const highs = this.#highs;
     const heads = this.#heads;

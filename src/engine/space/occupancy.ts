@@ -1,5 +1,6 @@
 import type { Machine } from '../machine.ts';
 import { ENTRY_GUARD, ENTRY_NONE, ENTRY_SWAP, isPresent, KIND_MASK } from '../tables/entry.ts';
+import { isHuge } from '../tables/huge-entry.ts';
 import { entryFlags } from '../tables/leaf.ts';
 import { isOpened } from '../tables/stored.ts';
 import { FORM_RUN, T_COUNT, tableForm } from '../tables/table.ts';
@@ -15,11 +16,13 @@ export interface Occupancy {
   /** Last-level tables that the range touches, and those of them without any entry. */
   tables: number;
   emptyTables: number;
+  /** Tables that map a huge page (tables/huge-entry.ts). */
+  hugeTables: number;
 }
 
 /** Counts the entries of [start, end) pages. */
 export function occupancyOf(m: Machine, mm: number, start: number, end: number): Occupancy {
-  const found: Occupancy = { present: 0, swapped: 0, tables: 0, emptyTables: 0 };
+  const found: Occupancy = { present: 0, swapped: 0, tables: 0, emptyTables: 0, hugeTables: 0 };
   const cursor = new LeafCursor();
   cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
@@ -31,6 +34,7 @@ export function occupancyOf(m: Machine, mm: number, start: number, end: number):
     }
     // A stored table has entries, but is no table.
     if (!isOpened(m, table)) found.tables += 1;
+    if (isHuge(m, table)) found.hugeTables += 1;
     if (m.words[table + T_COUNT] === 0) {
       found.emptyTables += 1;
       continue;

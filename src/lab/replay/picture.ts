@@ -36,6 +36,8 @@ export interface SlotRun {
   /** Of each slot: present pages, and whether the table has no entry at all. */
   present: number;
   isEmpty: boolean;
+  /** Each is mapped by a huge page. */
+  isHuge: boolean;
 }
 
 /** The page tables of a process now. Undefined if there is no such process. */
@@ -135,9 +137,13 @@ class Camera {
     if (found.tables === 0) return;
     const isAlike =
       slots === 1 ||
-      (found.tables === slots && (found.emptyTables === slots || found.present === slots * per));
+      (found.tables === slots &&
+        (found.emptyTables === slots || found.present === slots * per) &&
+        (found.hugeTables === 0 || found.hugeTables === slots));
     if (isAlike) {
-      this.#add(start, slots, kind, found.present / slots, found.emptyTables > 0);
+      const { present, emptyTables, hugeTables } = found;
+      const state = { present: present / slots, isEmpty: emptyTables > 0, isHuge: hugeTables > 0 };
+      this.#add({ first: start, slots, kind, ...state });
       return;
     }
     const step = slots > per ? per : 1;
@@ -146,15 +152,16 @@ class Camera {
     }
   }
 
-  #add(first: number, slots: number, kind: SlotKind, present: number, isEmpty: boolean): void {
+  #add(run: SlotRun): void {
     const last = this.runs.at(-1);
     const isSame =
       last !== undefined &&
-      last.first + last.slots === first &&
-      last.kind === kind &&
-      last.present === present &&
-      last.isEmpty === isEmpty;
-    if (isSame) last.slots += slots;
-    else this.runs.push({ first, slots, kind, present, isEmpty });
+      last.first + last.slots === run.first &&
+      last.kind === run.kind &&
+      last.present === run.present &&
+      last.isEmpty === run.isEmpty &&
+      last.isHuge === run.isHuge;
+    if (isSame) last.slots += run.slots;
+    else this.runs.push(run);
   }
 }

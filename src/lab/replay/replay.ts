@@ -28,6 +28,7 @@ import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
 import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
+import type { RegionHistory } from './region-history.ts';
 import type {
   HugePageCounters,
   MarkPoint,
@@ -50,6 +51,8 @@ export interface ReplayOptions {
   onSample?: (system: System, event: TraceEvent) => void;
   /** Called at each mark, with the system as it then is. */
   onMark?: (system: System, name: string) => void;
+  /** Watches how full the regions of a process are. */
+  regions?: RegionHistory;
   /** Gets the system when the trace has ended; it must not be used afterwards. */
   onEnd?: (system: System) => void;
   /** Model times; without it they are where the trace says who serves its requests. */
@@ -149,6 +152,7 @@ class Replay {
     for (let event = reader.next(); event !== null; event = reader.next()) this.#step(event);
     this.#truth.close();
     this.#point();
+    this.#options.regions?.look(this.#system, this.#t, this.#events);
     const elapsedMs = now() - startedMs;
     const result = this.#result(elapsedMs);
     this.#options.onEnd?.(this.#system);
@@ -172,6 +176,7 @@ class Replay {
       this.#note(event);
       this.#point();
     }
+    if (this.#options.regions !== undefined) this.#watch(event, this.#options.regions);
     if (this.#events % PROGRESS_EVENTS === 0) this.#options.onProgress?.(this.#events);
   }
 
@@ -185,6 +190,12 @@ class Replay {
     };
     if (this.#time === null) run();
     else this.#time.inBackground(run);
+  }
+
+  #watch(event: TraceEvent, regions: RegionHistory): void {
+    if (this.#events < regions.nextDue) return;
+    this.#note(event);
+    regions.look(this.#system, this.#t, this.#events);
   }
 
   #look(pid: number): void {

@@ -39,8 +39,9 @@ export interface RequestTimes {
   server: ServerShape;
   throughputPerSecond: number;
   spanNs: number;
-  /** Time in the handler of each of their faults. */
+  /** Time in the handler of each of their faults, and faults of theirs that compacted memory. */
   faults: LatencySummary;
+  compactions: number;
   all: ClassTimes;
   classes: Record<string, ClassTimes>;
 }
@@ -69,6 +70,8 @@ interface OpenRequest {
   workNs: number;
   faultNs: number;
   callNs: number;
+  /** Processes that worked for it. */
+  readonly helpers: Set<number>;
 }
 
 /** Sums of a class of requests. */
@@ -127,6 +130,7 @@ export class Timekeeper {
   readonly #classes = new Map<string, ClassSums>();
   #loop: RequestLoop | null = null;
   #backgroundNs = 0;
+  #compactions = 0;
   /** Modelled time of what ran outside requests, and of the last event. */
   #nowNs = 0;
 
@@ -150,19 +154,25 @@ export class Timekeeper {
 
   /** Touches page by page, since each may be a fault. Result as Process.touch gives it. */
   touch(process: Process, event: TraceEvent): number {
-    const { pid } = process;
+    // Somebody else may work for the process whose request it is.
+    const pid = event.extra === null ? process.pid : Number(event.extra.for ?? process.pid);
     const request = this.#open.get(pid);
     const walks = request === undefined ? undefined : this.#walksOf(process);
+    if (walks !== undefined && pid !== process.pid) request?.helpers.add(process.pid);
     const isFilled = event.isWrite && this.#system.machine.contentsAt !== 0;
     let result = 0;
     for (let i = 0; i < event.count; i++) {
       const addr = event.addr + i * event.strideBytes;
       this.#meter.begin(process.mm);
+      const compactions = this.#system.machine.compactionsInFault;
       result = isFilled
         ? process.fill(addr, event.content)
         : process.touch(addr, event.isWrite, 1, event.strideBytes);
       if (result < 0) return result;
       if (this.#meter.faults > 0) this.#fault(request, this.#meter.faultNs());
+      if (request !== undefined) {
+        this.#compactions += this.#system.machine.compactionsInFault - compactions;
+      }
       walks?.touch(Math.floor(addr / 4096));
       // It runs beside the program, on another processor.
       if (this.#system.machine.kswapd.isWoken) this.inBackground(runKswapd);
@@ -208,14 +218,23 @@ export class Timekeeper {
     const { sentNs, beganNs } = this.#loop.begin();
     this.#nowNs = Math.max(this.#nowNs, beganNs);
     const { name, workNs } = event;
-    this.#open.set(event.pid, { name, sentNs, beganNs, workNs, faultNs: 0, callNs: 0 });
+    this.#open.set(event.pid, {
+      name,
+      sentNs,
+      beganNs,
+      workNs,
+      faultNs: 0,
+      callNs: 0,
+      helpers: new Set(),
+    });
   }
 
   #end(pid: number): void {
     const request = this.#open.get(pid);
     if (request === undefined || this.#loop === null) return;
     this.#open.delete(pid);
-    const cycles = this.#walks.get(pid)?.takeCycles() ?? 0;
+    let cycles = this.#walks.get(pid)?.takeCycles() ?? 0;
+    for (const helper of request.helpers) cycles += this.#walks.get(helper)?.takeCycles() ?? 0;
     const walkNs = (cycles * 1000) / this.#costs.coreMHz;
     const serviceNs = request.workNs + request.faultNs + request.callNs + walkNs;
     const responseNs = this.#loop.end(request, serviceNs);
@@ -265,6 +284,7 @@ export class Timekeeper {
       throughputPerSecond: spanNs === 0 ? 0 : (all.service.count * 1e9) / spanNs,
       spanNs,
       faults: this.#requestFaults.summary(),
+      compactions: this.#compactions,
       all,
       classes: Object.fromEntries(classes),
     };

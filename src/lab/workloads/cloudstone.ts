@@ -72,7 +72,8 @@ const OPERATIONS: readonly Operation[] = [
 /**
  * A web server like Cloudstone's (Olio: nginx, PHP, MySQL) on a machine whose memory is in pieces. Each
  * request runs in one of PHP's processes, which maps fresh memory for what exceeds a chunk of 2 MiB and
- * gives it back at the end; the database reads rows; files go through the page cache, which takes
+ * gives it back at the end; the database reads rows into a pool that fills up as it runs, which the
+ * request waits for; files go through the page cache, which takes
  * whatever is free. Another process keeps memory in pieces at the rate that was published (24 GB in two
  * minutes, frag_normal).
  */
@@ -140,7 +141,6 @@ class CloudstoneRun {
     for (const pid of [DATABASE, FILES, AGED]) yield* startProgram(pid);
     const poolBytes = this.#value('poolMiB') * MIB;
     yield mmapAnon(DATABASE, POOL_ADDR, poolBytes);
-    yield writes(DATABASE, POOL_ADDR, poolBytes / PAGE_BYTES, PAGE_BYTES);
     for (let i = 0; i < this.#value('workers'); i++) {
       const pid = FIRST_WORKER + i;
       yield* startProgram(pid);
@@ -228,7 +228,14 @@ class CloudstoneRun {
     yield writes(pid, HEAP_ADDR, HOT_PAGES, PAGE_BYTES);
     for (let row = 0; row < rows; row++) {
       const addr = POOL_ADDR + this.#rows.next() * ROW_PAGE_BYTES;
-      yield event({ op: Op.touch, pid: DATABASE, addr, count: 4 });
+      yield event({
+        op: Op.touch,
+        pid: DATABASE,
+        addr,
+        isWrite: true,
+        count: 4,
+        extra: { for: pid },
+      });
     }
     const mapped: number[] = [];
     let addr = BLOCKS_ADDR;

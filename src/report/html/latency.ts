@@ -50,8 +50,11 @@ function chart(
     return summary === undefined || summary.count === 0 ? [] : [{ kernel, at, summary }];
   });
   if (drawn.length === 0) return nothing;
+  const fromNs = Math.min(...drawn.map(({ summary }) => summary.buckets[0]?.[0] ?? 1)) / 2;
+  // A tenth of what one duration of the most is.
+  const floor = 10 / Math.max(...drawn.map(({ summary }) => summary.count));
   const lines = drawn.map(({ at, summary }): Line => {
-    return { ...kernelColor(at, false), points: exceedance(summary) };
+    return { ...kernelColor(at, false), points: exceedance(summary, fromNs, floor) };
   });
   const worst = Math.max(...drawn.map(({ summary }) => summary.maxNs));
   const svg = draw({
@@ -73,18 +76,21 @@ function chart(
   return html`<figure><figcaption><b>${title}</b><span class="legend">${legend}</span></figcaption>${svg}</figure>`;
 }
 
-/** Percent of durations above the end of each bucket; the curve ends where the last one was. */
-function exceedance({ count, buckets, maxNs }: LatencySummary): [number, number][] {
-  const points: [number, number][] = [];
+/**
+ * Percent of durations above a time, as steps: all up to the first one, then less at each bucket's end,
+ * and at the longest down to `floor`, as a logarithmic axis has no zero.
+ */
+function exceedance(
+  { count, buckets, maxNs }: LatencySummary,
+  fromNs: number,
+  floor: number,
+): [number, number][] {
+  const points: [number, number][] = [[fromNs / 1e3, 100]];
   let above = count;
-  let share = 100;
   for (const [end, inBucket] of buckets) {
     above -= inBucket;
-    const at = Math.min(end, maxNs) / 1e3;
-    // All up to here were slower than the end of the bucket before.
-    points.push([at, share]);
-    share = (100 * above) / count;
-    if (share > 0) points.push([at, share]);
+    const share = above === 0 ? floor : (100 * above) / count;
+    points.push([Math.min(end, maxNs) / 1e3, share]);
   }
   return points;
 }

@@ -49,6 +49,9 @@ p.legend { max-width: none; } .legend { display: flex; flex-wrap: wrap; gap: 2px
 .tiles rect { stroke-width: 1; }
 .u1 { fill: var(--u1); } .u2 { fill: var(--u2); } .u3 { fill: var(--u3); }
 .u4 { fill: var(--u4); } .u5 { fill: var(--u5); }
+.hg { fill: var(--k2); } .um { fill: var(--k7); } .fb { fill: var(--band); stroke: none; }
+.cells { display: block; margin-top: 6px; background: var(--page); border: 1px solid var(--rule); shape-rendering: crispEdges; }
+.cells path { stroke: none; }
 .e { fill: var(--warn); stroke: var(--warn-edge); }
 .n { fill: none; stroke: var(--soft); stroke-opacity: .55; stroke-dasharray: 2 2; }
 .scroll { overflow-x: auto; margin: 8px 0; } .tall { max-height: 420px; overflow-y: auto; }
