@@ -5,20 +5,23 @@ import { InputError } from './input-error.ts';
  * is filled and used again and again.
  *
  * An access is the number of its granule, the smallest page of the run: the address in its lowest
- * 57 bits (what 5 levels translate; the rest is its sign) divided by the granule's bytes. A fetch
+ * 57 bits (what 5 levels translate; the rest is its sign) divided by the granule's bytes. Of granules
+ * below 64 bytes, which no page has, but lines of caches do, the number has 51 bits. A fetch
  * of an instruction has FETCH added. An access that reaches into the next granule is followed by
  * one entry for each further one, as -1 - value: whether that is a page of its own, and so one more
  * lookup, depends on the page size, which only the hardware knows.
  */
 export const FETCH: number = 2 ** 52;
 
-/** 57 bits of address in granules of at least 64 bytes stay below 2^51. */
-const GRANULE_MIN_BYTES = 64;
 const GRANULE_MAX_BYTES = 2 ** 30;
-/** What the upper word keeps of 57 bits. */
-const HIGH_MASK = 0x1ffffff;
+const ADDRESS_BITS = 57;
+/** The number of a granule: 57 bits of address in granules of at least 64 bytes. */
+const GRANULE_BITS = 51;
 /** The longest access: XSAVE's area with all of AVX-512 and AMX is below it. */
 export const ACCESS_MAX_BYTES = 65536;
+
+/** Accesses that one line or record of a source can make. */
+export const ACCESSES_AT_A_TIME = 16;
 
 /** Entries of a batch: small enough for the host's second-level cache. */
 export const BATCH_ENTRIES = 16384;
@@ -35,10 +38,10 @@ export type Merging = 'none' | 'adjacent' | 'kinds';
 
 export class AddressBatch {
   /** `count` entries are valid. */
-  readonly entries: Float64Array = new Float64Array(BATCH_ENTRIES);
+  readonly entries: Float64Array;
   count = 0;
   /** How many further accesses to the same granule are counted with each entry. */
-  readonly repeats: Uint16Array = new Uint16Array(BATCH_ENTRIES);
+  readonly repeats: Uint16Array;
   /** Since the beginning, over all batches. */
   accesses = 0;
   /** Instructions executed, where the source knows them; else 0. */
@@ -50,15 +53,17 @@ export class AddressBatch {
   #dataAt = 0;
   #fetch = -1;
   #fetchAt = 0;
+  /** What the upper word keeps of an address. */
+  readonly #highMask: number;
   readonly #highFactor: number;
   readonly #shift: number;
   readonly #offsetMask: number;
 
-  /** Throws InputError for a granule that is no power of two from 64 bytes to 1 GiB. */
+  /** Throws InputError for a granule that is no power of two from 1 byte to 1 GiB. */
   constructor(granuleBytes: number, merging: Merging = 'none') {
     const isPower = Number.isSafeInteger(granuleBytes) && Number.isInteger(Math.log2(granuleBytes));
-    if (!isPower || granuleBytes < GRANULE_MIN_BYTES || granuleBytes > GRANULE_MAX_BYTES) {
-      const range = `from ${GRANULE_MIN_BYTES} to ${GRANULE_MAX_BYTES}`;
+    if (!isPower || granuleBytes < 1 || granuleBytes > GRANULE_MAX_BYTES) {
+      const range = `from 1 to ${GRANULE_MAX_BYTES}`;
       throw new InputError(`page size ${granuleBytes}: want a power of two ${range}, in bytes`);
     }
     this.granuleBytes = granuleBytes;
@@ -66,11 +71,17 @@ export class AddressBatch {
     this.#highFactor = 2 ** 32 / granuleBytes;
     this.#shift = Math.log2(granuleBytes);
     this.#offsetMask = granuleBytes - 1;
+    // As many of the longest accesses as a source takes at a time fit in any case.
+    const capacity = Math.max(BATCH_ENTRIES, ACCESSES_AT_A_TIME * this.entriesOf(ACCESS_MAX_BYTES));
+    this.entries = new Float64Array(capacity);
+    this.repeats = new Uint16Array(capacity);
+    const bits = Math.min(ADDRESS_BITS, GRANULE_BITS + this.#shift);
+    this.#highMask = 2 ** (bits - 32) - 1;
   }
 
   /** True if `roomEntries` more may not fit: hand the batch on and `clear` it. */
   isFull(roomEntries: number): boolean {
-    return this.count + roomEntries > BATCH_ENTRIES;
+    return this.count + roomEntries > this.entries.length;
   }
 
   clear(): void {
@@ -89,7 +100,7 @@ export class AddressBatch {
    * `kind` is 0, or FETCH for an instruction.
    */
   add(high: number, low: number, bytes: number, kind: number): void {
-    const granule = (high & HIGH_MASK) * this.#highFactor + (low >>> this.#shift) + kind;
+    const granule = (high & this.#highMask) * this.#highFactor + (low >>> this.#shift) + kind;
     this.addGranule(granule);
     const past = (low & this.#offsetMask) + bytes - 1;
     if (past > this.#offsetMask) this.#addRest(granule, past >>> this.#shift);

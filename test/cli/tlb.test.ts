@@ -108,3 +108,16 @@ test('what cannot be is refused in one line', async () => {
   ];
   await twoAtATime(cases, ([args, message]) => assertRefused(args, message));
 });
+
+test('lines of two bytes: a level is a cache, counts by hand', async () => {
+  // Bytes 0 to 15 one by one, then 15 read and written, then 0 again.
+  const lines = Array.from({ length: 16 }, (_, at) => ` L ${at.toString(16)},1`);
+  const path = file('bytes.lackey', `${[...lines, ' M f,1', ' L 0,1'].join('\n')}\n`);
+  const args = ['tlb', path, '--level', 'sets=2,ways=1', '--page-bytes', '2', '--json'];
+  const { code, stdout, stderr } = await pagelab(args);
+  assert.equal(code, 0, stderr);
+  const { accesses, levels } = JSON.parse(stdout);
+  assert.equal(accesses, 19);
+  // Eight lines are missed once and hit once; M hits twice; line 0 comes back in place of line 6.
+  assert.deepEqual([levels[0].hits, levels[0].misses, levels[0].evictions], [10, 9, 7]);
+});

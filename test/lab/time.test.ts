@@ -276,8 +276,8 @@ test('no fault waits for a promotion under Ingens; Linux compacts in the handler
     requests: 300,
     workers: 4,
     clients: 8,
-    poolMiB: 64,
-    agedMiB: 320,
+    poolMiB: 160,
+    agedMiB: 400,
     cacheMiB: 400,
     fileGiB: 1,
   };

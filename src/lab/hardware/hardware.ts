@@ -135,9 +135,9 @@ export function parseSize(option: string, text: string): number {
   const match = /^(\d+)([kmg]?)$/i.exec(text);
   const unit = { '': 1, k: 1024, m: 2 ** 20, g: 2 ** 30 }[match?.[2]?.toLowerCase() ?? ''] ?? 1;
   const bytes = Number(match?.[1] ?? 0) * unit;
-  if (bytes < 64 || bytes > 2 ** 30 || !Number.isInteger(Math.log2(bytes))) {
+  if (bytes < 1 || bytes > 2 ** 30 || !Number.isInteger(Math.log2(bytes))) {
     throw new InputError(
-      `${option} ${text}: want a power of two of bytes, 64 to 1g (as 4096, 4k, 2m)`,
+      `${option} ${text}: want a power of two of bytes, 1 to 1g (as 4096, 4k, 2m)`,
     );
   }
   return bytes;
