@@ -279,6 +279,7 @@ for (const hugePages of KSM_HUGE_MODES) {
         huge: {
           enabled: random.chance(0.8) ? 'always' : 'disabled',
           khugepaged: { ...HUGE_PAGE_DEFAULTS.khugepaged, maxPtesNone: random.pick([511, 60]) },
+          sizes: random.chance(0.5) ? { '64kB': 'always' } : {},
         },
         nodeBytes: [48 * MIB],
         swapBytes: 64 * MIB,
