@@ -308,3 +308,20 @@ test('no fault waits for a promotion under Ingens; Linux compacts in the handler
   assert.ok((linuxRun.final.hugePages?.compactionsInFault ?? 0) > 0);
   assert.ok((linux?.maxNs ?? 0) > HUGE_NS);
 });
+
+test('where all free memory is in pieces, a fault waits for compaction under Linux, and not under Ingens', () => {
+  const workload = findWorkload('competing');
+  assert.ok(workload !== undefined);
+  const settings = { processes: 2, regions: 48, fragmentMiB: 900, seconds: 20 };
+  const texts = new Map(Object.entries(settings).map(([key, value]) => [key, String(value)]));
+  const worst = (kernel: string, enabled: 'always' | 'never'): number => {
+    const huge = { ...HUGE_PAGE_DEFAULTS, enabled, defrag: 'always' } as const;
+    const reader = openWorkload(workload, workloadValues(workload, texts), SEED);
+    // Else kcompactd leaves the handler nothing to do.
+    const machine = { nodeBytes: [1024 * MIB], huge, compactionProactiveness: 0 };
+    return timeOf(replay(reader, parseKernel(kernel), { machine, time: {} })).faults.maxNs;
+  };
+  assert.equal(worst('linux-6.18', 'never'), SMALL_NS);
+  assert.equal(worst('linux-6.18+ingens', 'always'), SMALL_NS);
+  assert.ok(worst('linux-6.18', 'always') > HUGE_NS + 100_000);
+});

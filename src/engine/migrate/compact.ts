@@ -95,7 +95,7 @@ export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
   const budget: CompactBudget = { pages: bound.pages, rounds: bound.rounds };
   let isDrained = false;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
-    if (externalFragmentation(m, zone, HUGE_ORDER) <= scoreMax || !hasRoom(m, zone)) continue;
+    if (!isZoneDue(m, zone, scoreMax)) continue;
     if (!isDrained) drainAllPcp(m);
     isDrained = true;
     m.forgetWalk();
@@ -121,13 +121,23 @@ export function compactBounded(m: Machine, bound: CompactBound): CompactResult {
   return result;
 }
 
+/** True if `compactBounded` has a zone to compact. */
+export function isBoundedDue(m: Machine, scoreMax: number): boolean {
+  for (let zone = 0; zone < m.zoneCount; zone++) if (isZoneDue(m, zone, scoreMax)) return true;
+  return false;
+}
+
+function isZoneDue(m: Machine, zone: number, scoreMax: number): boolean {
+  return externalFragmentation(m, zone, HUGE_ORDER) > scoreMax && hasRoom(m, zone);
+}
+
 /** Free frames for what is moved meanwhile (__compaction_suitable). */
 function hasRoom(m: Machine, zone: number): boolean {
   const z = zoneAt(m, zone);
   return m.words[z + L.Z_FREE] > m.words[z + L.Z_LOW] + 2 * L.BLOCK_FRAMES;
 }
 
-function addWork(sum: CompactionWork, more: CompactResult): void {
+export function addWork(sum: CompactionWork, more: CompactionWork): void {
   sum.pagesMoved += more.pagesMoved;
   sum.tablesMoved += more.tablesMoved;
   sum.migrateScanned += more.migrateScanned;

@@ -5,6 +5,7 @@ import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import type { Rules } from '../rules.ts';
 import {
+  addWork,
   compactionSuitable,
   freeHugeBlocks,
   newCompactResult,
@@ -148,6 +149,7 @@ export class Kcompactd {
     m.forgetWalk();
     const result = newCompactResult(m);
     const status = compactZone(m, zone, control, result);
+    addWork(m.compactionWork, result);
     this.counters.pagesMoved += result.pagesMoved + result.tablesMoved;
     this.counters.blocksMade += freeHugeBlocks(m) - result.hugeBefore;
     return status;

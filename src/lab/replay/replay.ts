@@ -457,7 +457,7 @@ function khugepagedOf(machine: Machine): Khugepaged | null {
  * mechanism that makes huge pages in the background compacts in its own way.
  */
 function kcompactdOf(machine: Machine, options: MachineOptions): Kcompactd | null {
-  const isWanted = machine.hasHugeFaults || options.compactionProactiveness !== undefined;
+  const isWanted = machine.hasHugeFaults || (options.compactionProactiveness ?? 0) > 0;
   return isWanted && !machine.isShared ? new Kcompactd(machine) : null;
 }
 

@@ -1,12 +1,20 @@
 import type { Random } from '../../../base/index.ts';
 import { BLOCK_SHIFT, H_MM_LIST } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
+import { isBoundedDue } from '../../migrate/compact.ts';
 import { C_ANON, C_HUGE, MM_NEXT, mmCounter } from '../../space/mm.ts';
 import { V_OBJECT, vmaAt, vmaEnd, vmaStart } from '../../space/vma.ts';
 import { ENTRY_ACCESSED, ENTRY_OBJECT, ENTRY_PAGE, KIND_MASK } from '../../tables/entry.ts';
 import { isHuge } from '../../tables/huge-entry.ts';
 import { changeEntry, entryFlags, entryWord, runFlags, setRunFlags } from '../../tables/leaf.ts';
-import { FORM_RUN, T_RULE, tableForm } from '../../tables/table.ts';
+import {
+  FORM_DENSE,
+  FORM_RUN,
+  flagsAt,
+  T_CONTENTS,
+  T_RULE,
+  tableForm,
+} from '../../tables/table.ts';
 import { isLeaf, LeafCursor } from '../../tables/walk.ts';
 import { type HeatRule, Histories, heatRuleOf } from './history.ts';
 import type { IngensOptions } from './options.ts';
@@ -27,7 +35,7 @@ const NOTHING_SEEN: Seen = { held: 0, idle: 0, wanted: 0 };
 /**
  * How hot anonymous pages are (Scan-kth): each scan reads and clears their accessed bits, and history.ts
  * makes of those bits what is hot. Clearing a bit costs the page's next access a walk, so of hot pages
- * only some are looked at. Small pages matter only to compaction: they are scanned where that is on.
+ * only some are looked at. Small pages matter only to compaction: they are scanned while that is due.
  *
  * Limit: Linux remembers for page reclaim that a bit was cleared so (PG_young); here the page looks
  * unused to it.
@@ -43,6 +51,7 @@ export class Heat {
   #histories = new Map<number, Histories>();
   #seen = new Map<number, Seen>();
   #hasChanged = false;
+  #scansPages = false;
   #nextNs = -1;
 
   constructor(
@@ -109,6 +118,8 @@ export class Heat {
   scan(): void {
     const m = this.#m;
     const before = this.#histories;
+    const { compactMs, fmfiPercent } = this.#options;
+    this.#scansPages = compactMs > 0 && isBoundedDue(m, fmfiPercent - 1);
     this.#histories = new Map();
     this.#seen = new Map();
     this.#hasChanged = false;
@@ -138,7 +149,7 @@ export class Heat {
 
   #scanSpace(mm: number, before: ReadonlyMap<number, Histories>): void {
     const m = this.#m;
-    const scansPages = this.#options.compactMs > 0;
+    const scansPages = this.#scansPages;
     const seen: Seen = { held: 0, idle: 0, wanted: 0 };
     seen.held = mmCounter(m, mm, C_HUGE);
     seen.wanted = Math.floor(mmCounter(m, mm, C_ANON) / m.entryCount);
@@ -184,12 +195,15 @@ export class Heat {
       if (isAnonPage(runFlags(rule))) this.#lookAtRun(table, histories, 0, m.entryCount);
       return;
     }
+    const isDense = tableForm(m, table) === FORM_DENSE;
+    const dense = isDense ? flagsAt(m, m.words[table + T_CONTENTS]) : 0;
     for (let i = 0; i < m.entryCount; i++) {
-      const flags = entryFlags(m, table, i);
+      const flags = isDense ? m.bytes[dense + i] : entryFlags(m, table, i);
       if (!isAnonPage(flags)) {
         histories.clear(i);
         continue;
       }
+      if ((flags & ENTRY_ACCESSED) === 0 && histories.isAtRest(this.#rule, i)) continue;
       const shifts = this.#shiftsFor(histories.isHot(this.#rule, i), false);
       if (shifts === 0) continue;
       const isUsed = (flags & ENTRY_ACCESSED) !== 0;

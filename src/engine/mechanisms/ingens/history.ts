@@ -11,6 +11,8 @@ const NEGLIGIBLE = 1e-3;
 export interface HeatRule {
   /** Hot from that average on; a page that was never looked at has 0. */
   readonly hotFrom: number;
+  /** Where an empty history ends: a page there that is not used stays there. */
+  readonly coldest: number;
   /** The average after a scan: `bits` is the history, the newest scan in bit 0. */
   average(before: number, bits: number): number;
 }
@@ -24,6 +26,7 @@ export function heatRuleOf(variant: IngensVariant, emaPercent: number): HeatRule
     const a = emaPercent / 100;
     return {
       hotFrom: HOT_BITS,
+      coldest: 0,
       average(before, bits) {
         const average = a * bitCount(bits) + (1 - a) * before;
         return average < NEGLIGIBLE ? 0 : average;
@@ -32,12 +35,24 @@ export function heatRuleOf(variant: IngensVariant, emaPercent: number): HeatRule
   }
   return {
     hotFrom: 0,
+    // -3 is the first that (70 * x - 30 * 6) / 100 leaves as it is, with the released weights.
+    coldest: fixedPoint(emaPercent),
     average(before, bits) {
       const sum = (100 - emaPercent) * before + emaPercent * (bitCount(bits) - HOT_BITS);
       // Not -0.
       return Math.trunc(sum / 100) + 0;
     },
   };
+}
+
+/** Where the released average of an unused page comes to rest. */
+function fixedPoint(emaPercent: number): number {
+  let at = 0;
+  for (;;) {
+    const next = Math.trunc(((100 - emaPercent) * at - emaPercent * HOT_BITS) / 100) + 0;
+    if (next === at) return at;
+    at = next;
+  }
 }
 
 /** What is remembered of a table's pages: one of each, or, of a huge page, one in all. */
@@ -58,6 +73,11 @@ export class Histories {
     this.bits[i] = now;
     this.averages[i] = rule.average(average, now);
     return now !== bits || this.averages[i] !== average;
+  }
+
+  /** True if a scan that finds the page unused changes nothing. */
+  isAtRest(rule: HeatRule, i: number): boolean {
+    return this.bits[i] === 0 && this.averages[i] === rule.coldest;
   }
 
   /** Another page stands there, or none. */
