@@ -118,6 +118,14 @@ export const ADVICE_WORDS: Readonly<Record<string, number>> = {
 };
 
 /**
+ * Huge pages off for a process, as PR_GET_THP_DISABLE tells it (include/uapi/linux/prctl.h): all, or
+ * with the second bit those of areas without MADV_HUGEPAGE (since 6.18).
+ */
+export const THP_DISABLE = 1;
+export const THP_DISABLE_EXCEPT_ADVISED = 2;
+export const PR_SET_THP_DISABLE = 41;
+
+/**
  * Words of /sys/kernel/mm/transparent_hugepage/enabled, and of a trace's "thp". `disabled`: not for
  * these processes (PR_SET_THP_DISABLE), so that MADV_COLLAPSE fails too, which `never` lets work.
  */

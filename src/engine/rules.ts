@@ -23,6 +23,8 @@ export interface Rules {
    * zeros are split when memory is short (b1f202060afe, dafff3f4c850, v6.12).
    */
   readonly hasUnderusedSplit: boolean;
+  /** prctl(PR_SET_THP_DISABLE) may except areas with MADV_HUGEPAGE (9dc21bbd62ed, v6.18). */
+  readonly hasThpDisableExcept: boolean;
   /** khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take them). */
   readonly needsWritableToCollapse: boolean;
   /** Proactive compaction: low mark of at least 5, leeway of 10; since v6.16 none, and at most half of the low mark. */
@@ -41,6 +43,7 @@ export const LINUX_6_1: Rules = {
   maxMapCount: 65530,
   hasHugeZeroCow: false,
   hasUnderusedSplit: false,
+  hasThpDisableExcept: false,
   needsWritableToCollapse: true,
   hasCompactionFloor: true,
   faultAroundPages: 16,
@@ -56,6 +59,7 @@ export const LINUX_6_18: Rules = {
   maxMapCount: 65530,
   hasHugeZeroCow: true,
   hasUnderusedSplit: true,
+  hasThpDisableExcept: true,
   needsWritableToCollapse: false,
   hasCompactionFloor: false,
   faultAroundPages: 16,

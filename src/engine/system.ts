@@ -5,6 +5,7 @@ import { FAULT_OOM } from './fault/fault-codes.ts';
 import { fillPage } from './fault/fill.ts';
 import { touchRange } from './fault/touch.ts';
 import { makeRoom } from './frames/make-room.ts';
+import { setThpDisable } from './huge/thp-disable.ts';
 import { attachKsm } from './ksm/ksm.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
@@ -20,6 +21,7 @@ import {
   MM_IS_REAPED,
   MM_PID,
   MM_START_BRK,
+  MM_THP_DISABLE,
   MM_USERS,
   mmCreate,
   mmDouble,
@@ -118,10 +120,14 @@ export class System {
   /** execve(2): the process gets an empty address space. */
   exec(process: Process): void {
     const wasOffline = enter(this.machine);
-    const cgroup = this.machine.words[process.mm + MM_CGROUP];
+    const w = this.machine.words;
+    const cgroup = w[process.mm + MM_CGROUP];
+    const thpDisable = w[process.mm + MM_THP_DISABLE];
     exitMm(this.machine, process.mm);
     process.mm = this.#orKill(() => mmCreate(this.machine, process.pid));
-    this.machine.words[process.mm + MM_CGROUP] = cgroup;
+    w[process.mm + MM_CGROUP] = cgroup;
+    // MMF_INIT_MASK, include/linux/mm_types.h
+    w[process.mm + MM_THP_DISABLE] = thpDisable;
     leave(this.machine, wasOffline);
   }
 
@@ -282,6 +288,12 @@ export class Process {
   munlockall(): number {
     const m = this.#lock();
     return this.#unlock(munlockall(m, this.mm));
+  }
+
+  /** prctl(PR_SET_THP_DISABLE): THP_DISABLE and THP_DISABLE_EXCEPT_ADVISED as bits, 0 for neither. */
+  setThpDisable(flags: number): number {
+    const m = this.#lock();
+    return this.#unlock(setThpDisable(m, this.mm, flags));
   }
 
   /** Every call that may change areas holds the mmap_lock for writing. */

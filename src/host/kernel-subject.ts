@@ -5,7 +5,9 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  PR_SET_THP_DISABLE,
   PROT_NONE,
+  THP_DISABLE,
 } from '../base/index.ts';
 import { OP_NAMES, Op, protWord, type TraceEvent } from '../trace/index.ts';
 import { stayOnOneCpu } from './affinity.ts';
@@ -129,6 +131,11 @@ export class KernelSubject {
         return puppet.syscall(SYS_MLOCKALL, event.flags);
       case Op.munlockall:
         return puppet.syscall(SYS_MUNLOCKALL);
+      case Op.prctl: {
+        const isDisabled = event.flags & THP_DISABLE;
+        const more = event.flags & ~THP_DISABLE;
+        return puppet.syscall(SYS_PRCTL, PR_SET_THP_DISABLE, isDisabled, more, 0, 0);
+      }
       case Op.truncate:
         ftruncateSync(this.#file(event.file), len);
         return 0;
@@ -200,6 +207,7 @@ const SYS_MLOCK = 149;
 const SYS_MUNLOCK = 150;
 const SYS_MLOCKALL = 151;
 const SYS_MUNLOCKALL = 152;
+const SYS_PRCTL = 157;
 const SYS_FALLOCATE = 285;
 const SYS_MLOCK2 = 325;
 const O_RDWR = 2;

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { CapabilityError } from '../base/index.ts';
+import { CapabilityError, PR_SET_THP_DISABLE } from '../base/index.ts';
 import { settleKhugepaged } from './huge-pages.ts';
 import { type MapsEntry, type PageCounts, ProcFiles, type Status } from './proc.ts';
 import * as ptrace from './ptrace.ts';
@@ -251,7 +251,6 @@ const COMMANDS_MAX = PAGE_BYTES / COMMAND_BYTES;
 const PROT_RW = 3;
 const PROT_RX = 5;
 const MAP_PRIVATE_ANON_FIXED = 0x32;
-const PR_SET_THP_DISABLE = 41;
 const SIGCHLD = 17;
 
 const SYS_MMAP = 9;

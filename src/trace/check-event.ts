@@ -1,4 +1,10 @@
-import { Errno, MAP_ANONYMOUS, MREMAP_FIXED } from '../base/index.ts';
+import {
+  Errno,
+  MAP_ANONYMOUS,
+  MREMAP_FIXED,
+  THP_DISABLE,
+  THP_DISABLE_EXCEPT_ADVISED,
+} from '../base/index.ts';
 import { formatAddress, PAGE_BYTES, USER_SPACE_END } from './address.ts';
 import { CONTENT_MAX, Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
 
@@ -93,6 +99,8 @@ function checkArguments(event: TraceEvent): string | null {
       return checkSample(event);
     case Op.request:
       return checkWork(event);
+    case Op.prctl:
+      return checkThpDisable(event);
     default:
       return null;
   }
@@ -158,6 +166,11 @@ function checkLength(key: string, value: number): string | null {
 function checkWork({ workNs }: TraceEvent): string | null {
   if (Number.isSafeInteger(workNs) && workNs >= 0) return null;
   return `work ${workNs} is no time; give nanoseconds from 0 to 2^53`;
+}
+
+function checkThpDisable({ flags }: TraceEvent): string | null {
+  if ((flags & ~(THP_DISABLE | THP_DISABLE_EXCEPT_ADVISED)) === 0) return null;
+  return `prctl with the bits ${flags}; give ${THP_DISABLE} to disable huge pages, ${THP_DISABLE_EXCEPT_ADVISED} more to except what is advised`;
 }
 
 function checkSample(event: TraceEvent): string | null {

@@ -24,6 +24,7 @@ export const Op = {
   sample: 17,
   mark: 18,
   request: 20,
+  prctl: 21,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -92,7 +93,7 @@ export interface TraceEvent {
   newAddr: number;
   /** PROT_* bits: mmap, mprotect. */
   prot: number;
-  /** MAP_* bits (mmap), MREMAP_* bits (mremap), MLOCK_* (mlock), MCL_* (mlockall); fork: 1 = vfork. */
+  /** MAP_* bits (mmap), MREMAP_* bits (mremap), MLOCK_* (mlock), MCL_* (mlockall); fork: 1 = vfork; prctl: THP_DISABLE_*. */
   flags: number;
   /** MADV_* number: madvise. */
   advice: number;

@@ -1,4 +1,4 @@
-import { errnoNumber } from '../base/index.ts';
+import { errnoNumber, THP_DISABLE, THP_DISABLE_EXCEPT_ADVISED } from '../base/index.ts';
 import { losesOffset, parseAddress } from './address.ts';
 import { isErrnoName } from './check-event.ts';
 import { Op, Outcome, SAMPLE_FIELDS, type TraceEvent } from './event.ts';
@@ -92,11 +92,13 @@ const setWrite: Setter = (event, value) => {
   return null;
 };
 
-const setVfork: Setter = (event, value) => {
-  if (typeof value !== 'boolean') return 'give true or false';
-  event.flags = value ? 1 : 0;
-  return null;
-};
+const flag =
+  (bit: number): Setter =>
+  (event, value) => {
+    if (typeof value !== 'boolean') return 'give true or false';
+    event.flags = value ? event.flags | bit : event.flags & ~bit;
+    return null;
+  };
 
 const setOk: Setter = (event, value) => {
   if (typeof value !== 'boolean') return 'give true or false';
@@ -189,6 +191,13 @@ export const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFie
   ['mlockall', opFields(Op.mlockall, { flags: words(MLOCKALL_WORDS) })],
   ['munlockall', opFields(Op.munlockall, {})],
   [
+    'prctl',
+    opFields(Op.prctl, {
+      thpDisable: flag(THP_DISABLE),
+      'exceptAdvised?': flag(THP_DISABLE_EXCEPT_ADVISED),
+    }),
+  ],
+  [
     'touch',
     opFields(Op.touch, {
       addr: address('addr'),
@@ -198,7 +207,7 @@ export const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFie
       'content?': number('content'),
     }),
   ],
-  ['fork', opFields(Op.fork, { child: number('child'), 'vfork?': setVfork })],
+  ['fork', opFields(Op.fork, { child: number('child'), 'vfork?': flag(1) })],
   ['exec', opFields(Op.exec, {})],
   ['exit', opFields(Op.exit, {})],
   ['truncate', opFields(Op.truncate, { file: text('file'), len: number('len') })],

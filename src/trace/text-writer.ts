@@ -1,4 +1,4 @@
-import { errnoName, utf8Bytes } from '../base/index.ts';
+import { errnoName, THP_DISABLE, THP_DISABLE_EXCEPT_ADVISED, utf8Bytes } from '../base/index.ts';
 import { formatAddress } from './address.ts';
 import {
   OP_NAMES,
@@ -85,6 +85,8 @@ function formatArguments(event: TraceEvent): string {
       return formatRange(event) + formatFlags(formatWords(event.flags, MLOCK_WORDS));
     case Op.mlockall:
       return `,"flags":"${formatWords(event.flags, MLOCKALL_WORDS)}"`;
+    case Op.prctl:
+      return formatThpDisable(event.flags);
     case Op.fork:
       return `,"child":${event.child}${event.flags === 0 ? '' : ',"vfork":true'}`;
     case Op.truncate:
@@ -108,6 +110,11 @@ function formatRange(event: TraceEvent): string {
 
 function formatFlags(words: string): string {
   return words === '' ? '' : `,"flags":"${words}"`;
+}
+
+function formatThpDisable(flags: number): string {
+  const except = (flags & THP_DISABLE_EXCEPT_ADVISED) !== 0 ? ',"exceptAdvised":true' : '';
+  return `,"thpDisable":${(flags & THP_DISABLE) !== 0}${except}`;
 }
 
 function formatTouch(event: TraceEvent): string {

@@ -7,6 +7,8 @@ import {
   MADV_NOHUGEPAGE,
   MADV_PAGEOUT,
   Random,
+  THP_DISABLE,
+  THP_DISABLE_EXCEPT_ADVISED,
 } from '../../src/base/index.ts';
 import {
   freeFrameCount,
@@ -82,6 +84,44 @@ test('disabled: small pages, and MADV_COLLAPSE is refused; never: it works', () 
     assert.equal(process.madvise(AT, HUGE, MADV_COLLAPSE), answer);
     assert.equal(process.counters().rssAnonKiB, answer === 0 ? 2048 : 4);
     validateMachine(system.machine);
+  }
+});
+
+test('off for a process: no huge page by fault, COLLAPSE, khugepaged; children and exec inherit it', () => {
+  const { system, process } = start({ enabled: 'always' });
+  map(process, 3 * HUGE);
+  process.touch(AT, true);
+  assert.equal(process.setThpDisable(THP_DISABLE), 0);
+  process.touch(AT + HUGE, true);
+  assert.equal(hugeKiB(process), 2048);
+  assert.equal(process.madvise(AT + HUGE, HUGE, MADV_COLLAPSE), -22);
+  new Khugepaged(system.machine).pass();
+  const child = system.fork(process, 2)!;
+  child.touch(AT + 2 * HUGE, true);
+  assert.equal(hugeKiB(child), 2048);
+  system.exec(child);
+  map(child, HUGE);
+  child.touch(AT, true);
+  assert.equal(hugeKiB(child), 0);
+  assert.equal(child.setThpDisable(0), 0);
+  new Khugepaged(system.machine).pass();
+  assert.equal(hugeKiB(child), 2048);
+  assert.equal(hugeKiB(process), 2048);
+  validateMachine(system.machine);
+});
+
+test('off for a process, but for what is advised: not before Linux 6.18', () => {
+  const flags = THP_DISABLE | THP_DISABLE_EXCEPT_ADVISED;
+  for (const [rules, result, hugePages] of [
+    [LINUX_6_1, -22, 2],
+    [LINUX_6_18, 0, 1],
+  ] as const) {
+    const { process } = start({ enabled: 'always' }, 64, { rules });
+    map(process, 2 * HUGE);
+    assert.equal(process.setThpDisable(flags), result);
+    process.madvise(AT, HUGE, MADV_HUGEPAGE);
+    process.touch(AT, true, 2, HUGE);
+    assert.equal(hugeKiB(process), hugePages * 2048);
   }
 });
 

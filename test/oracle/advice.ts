@@ -159,7 +159,8 @@ function collapse(space: Space, vma: Vma, from: number, to: number): number {
   const slotUp = (page: number): number => Math.ceil(page / SLOT_PAGES) * SLOT_PAGES;
   const slotDown = (page: number): number => Math.floor(page / SLOT_PAGES) * SLOT_PAGES;
   const hasSlot = slotUp(vma.start) < slotDown(vma.end);
-  const isAllowed = space.hasHugePages && vma.flags.huge !== 'no' && vma.anonVma !== null;
+  const isOn = space.hasHugePages && space.hugeOff !== 'all';
+  const isAllowed = isOn && vma.flags.huge !== 'no' && vma.anonVma !== null;
   if (!isAllowed || !hasSlot || slotUp(from) > slotDown(to)) return -Errno.EINVAL;
   let result = 0;
   for (let slot = slotUp(from); slot < slotDown(to); slot += SLOT_PAGES) {

@@ -40,6 +40,7 @@ function takesHugePage(space: Space, vma: Vma, page: number): boolean {
   const slotStart = Math.floor(page / SLOT_PAGES) * SLOT_PAGES;
   const isSuitable = slotStart >= vma.start && slotStart + SLOT_PAGES <= vma.end;
   const isAsked = vma.file === null && vma.flags.huge === 'yes' && space.hasHugePages;
+  if (space.hugeOff === 'all') return false;
   return isAsked && isSuitable && !space.tables.hasPte(page);
 }
 

@@ -6,6 +6,7 @@ import type { Vma } from './vma.ts';
 /** The child's address space (dup_mmap). Nothing changes in the parent. */
 export function fork(parent: Space): Space {
   const child = new Space(parent.hasHugePages);
+  child.hugeOff = parent.hugeOff;
   for (const vma of parent.vmas) {
     if (vma.flags.dontFork) continue;
     const copy: Vma = {

@@ -64,4 +64,19 @@ export const HUGE_CASES: readonly OracleCase[] = [
      collapse 0.0.0 3s => EINVAL 16/1024`,
     'mmap 0.511.0 2s; w 1.0.0; collapse 0.511.0 2s => EINVAL 12/512',
   ]),
+  ...group('8.8', [
+    // Off: small pages by faults, COLLAPSE is refused; what is huge stays, and so does a copy of it.
+    `mmap 0.0.0 2s; hugepage 0.0.0 2s; w 0.0.7 => 12/512; thp off => ok; w 0.0.9 => 12/512;
+     w 0.1.0 => 16/513; collapse 0.1.0 1s => EINVAL 16/513; thp on => ok; collapse 0.1.0 1s => ok 16/1024`,
+    // The huge zero page is there: a write to it gives 2 MiB all the same.
+    'mmap 0.0.0 1s; hugepage 0.0.0 1s; r 0.0.7; thp off; w 0.0.9 => 12/512 anon=2048',
+    `mmap 0.0.0 1s; hugepage 0.0.0 1s; thp off; fork; 2: w 0.0.0 => 12/1; 2: thp on => ok; 2: dontneed 0.0.0 1s;
+     2: w 0.0.0 => 12/512; w 0.0.0 => 12/1`,
+    // All but what is advised; COLLAPSE is an advice itself.
+    `mmap 0.0.0 1s; mmap 0.2.0 1s; thp advised => ok; hugepage 0.0.0 1s; w 0.0.0 => 12/512;
+     w 0.2.0 => 16/513; collapse 0.2.0 1s => ok 16/1024`,
+    'mmap 0.0.0 1s; hugepage 0.0.0 1s; thp advised; fork; 2: w 0.0.0 => 12/512; 2: thp off; 2: thp advised; 2: thp on',
+    `mmap 0.0.0 1s; hugepage 0.0.0 1s; thp except-only => EINVAL; w 0.0.0 => 12/512; thp off; thp except-only => EINVAL;
+     dontneed 0.0.0 1s; w 0.0.0 => 12/1`,
+  ]),
 ];

@@ -107,6 +107,7 @@ export class Model implements Subject {
     if (event.op === Op.punch) return this.#punchEvent(event);
     if (event.op === Op.mlockall) return mlockall(space, event.flags);
     if (event.op === Op.munlockall) return munlockall(space);
+    if (event.op === Op.prctl) return setHugeOff(space, event.flags);
     const isLock = event.op === Op.mlock || event.op === Op.munlock;
     const shift = event.addr % PAGE_BYTES;
     if (shift !== 0 && !isLock) return -Errno.EINVAL;
@@ -243,4 +244,12 @@ function answer(result: number): Answer {
 
 function pagesUp(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES);
+}
+
+/** Of the bits, 2 says what 1 leaves out, and means nothing without it. */
+function setHugeOff(space: Space, flags: number): number {
+  const setting = (['no', 'all', null, 'advised'] as const)[flags];
+  if (setting == null) return -Errno.EINVAL;
+  space.hugeOff = setting;
+  return 0;
 }

@@ -14,6 +14,8 @@ import {
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
+  THP_DISABLE,
+  THP_DISABLE_EXCEPT_ADVISED,
 } from '../../src/base/index.ts';
 import type { Answer, Subject, Window } from '../../src/lab/validate/index.ts';
 import { emptyEvent, Op, type TraceEvent } from '../../src/trace/index.ts';
@@ -23,7 +25,7 @@ import { emptyEvent, Op, type TraceEvent } from '../../src/trace/index.ts';
  *   mmap PLACE LEN [PROT] [shared reserve growsdown populate locked noreplace memfd:NAME+PAGES]
  *   munmap|dontneed|free|… PLACE LEN     mprotect PLACE LEN PROT     mlock PLACE LEN [onfault]
  *   mremap PLACE OLD NEW -> PLACE [dontunmap]      mremap PLACE OLD NEW [maymove]
- *   w|r PLACE [PAGES]      fork      exit      truncate memfd:NAME LEN      punch memfd:NAME OFF LEN
+ *   w|r PLACE [PAGES]      fork      exit      thp on|off|advised|except-only (PR_SET_THP_DISABLE)      truncate memfd:NAME LEN      punch memfd:NAME OFF LEN
  *   V RANGE PROT, RANGE PROT …           the mappings, all of them
  * PLACE is window.slot.page: windows 0 and 1 are neighbouring GBs, 2 and 3 lie in other 512 GB
  * regions. LEN is in pages, or slots (2 MB) with an s: `2s+10`. mmap gives private anonymous NORESERVE
@@ -155,6 +157,7 @@ function parseCall(text: string, pid: number): TraceEvent {
   const event = { ...emptyEvent(), pid };
   if (verb === 'fork') return { ...event, op: Op.fork };
   if (verb === 'exit') return { ...event, op: Op.exit };
+  if (verb === 'thp') return { ...event, op: Op.prctl, flags: THP_FLAGS[place]! };
   if (verb === 'truncate') return { ...event, op: Op.truncate, file: place, len: bytesOf(size) };
   if (verb === 'punch') {
     const [off, len] = [size, words[3]!].map(bytesOf);
@@ -178,6 +181,13 @@ function parseCall(text: string, pid: number): TraceEvent {
   if (advice === undefined) throw new Error(`no statement '${verb}'`);
   return { ...event, op: Op.madvise, advice };
 }
+
+const THP_FLAGS: Readonly<Record<string, number>> = {
+  on: 0,
+  off: THP_DISABLE,
+  advised: THP_DISABLE | THP_DISABLE_EXCEPT_ADVISED,
+  'except-only': THP_DISABLE_EXCEPT_ADVISED,
+};
 
 function parseMmap(event: TraceEvent, words: readonly string[]): TraceEvent {
   const mmap = { ...event, op: Op.mmap, prot: PROT_READ | PROT_WRITE };

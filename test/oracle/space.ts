@@ -15,8 +15,10 @@ interface Candidate {
 
 /** The address space of one process: VMAs in order of address, and page tables. */
 export class Space {
-  /** Huge pages where a VMA asks for them (THP = madvise); false: off for the process. */
+  /** Huge pages where a VMA asks for them (THP = madvise); false: off for the machine. */
   readonly hasHugePages: boolean;
+  /** prctl(PR_SET_THP_DISABLE); with 'advised', areas with HUGEPAGE and COLLAPSE still have them. */
+  hugeOff: 'no' | 'advised' | 'all' = 'no';
   readonly vmas: Vma[] = [];
   readonly tables = new Tables();
   /** What mlockall(MCL_FUTURE) gives to new mappings (mm->def_flags). */

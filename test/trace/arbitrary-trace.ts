@@ -92,6 +92,10 @@ const own = fc.oneof(
     flags: fc.constantFrom('', 'current', 'current,future,onfault'),
   }),
   fc.record({ op: fc.constantFrom('munlockall', 'exec') }),
+  fc.record(
+    { op: fc.constant('prctl'), thpDisable: fc.boolean(), exceptAdvised: fc.constant(true) },
+    { requiredKeys: ['op', 'thpDisable'] },
+  ),
   fc.record({ op: fc.constant('truncate'), file: name, len: length }),
   fc.record({ op: fc.constant('punch'), file: name, off: page, len: length }),
   fc.record(

@@ -55,9 +55,8 @@ export function madviseCollapse(
   start: number,
   end: number,
 ): number {
-  if (!couldBeHuge(m, vma) || m.words[vma + V_ANON_VMA] === 0 || !holdsAnySlot(m, vma)) {
-    return -Errno.EINVAL;
-  }
+  const isFit = couldBeHuge(m, vma, true) && holdsAnySlot(m, vma);
+  if (!isFit || m.words[vma + V_ANON_VMA] === 0) return -Errno.EINVAL;
   const span = m.entryCount;
   const first = Math.ceil(start / span) * span;
   const last = Math.floor(end / span) * span;

@@ -7,6 +7,7 @@ import {
   VM_PFNMAP,
 } from '../space/vm-flags.ts';
 import { V_FLAGS, V_OBJECT, vmaEnd, vmaStart } from '../space/vma.ts';
+import { isThpDisabled } from './thp-disable.ts';
 
 /** VM_SPECIAL and what forbids huge pages by hand. */
 const FORBIDDEN = VM_NOHUGEPAGE | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
@@ -18,10 +19,11 @@ export function wantsHuge(m: Machine, vma: number): boolean {
   return mode === 'always' || (m.words[vma + V_FLAGS] & VM_HUGEPAGE) !== 0;
 }
 
-/** The same for MADV_COLLAPSE, which overrules `enabled`. */
-export function couldBeHuge(m: Machine, vma: number): boolean {
+/** The same without regard to `enabled`; `isForced`: for MADV_COLLAPSE. */
+export function couldBeHuge(m: Machine, vma: number, isForced = false): boolean {
   if (m.huge.enabled === 'disabled') return false;
-  return m.words[vma + V_OBJECT] === 0 && (m.words[vma + V_FLAGS] & FORBIDDEN) === 0;
+  if (m.words[vma + V_OBJECT] !== 0 || (m.words[vma + V_FLAGS] & FORBIDDEN) !== 0) return false;
+  return !isThpDisabled(m, vma, isForced);
 }
 
 /** True if the slot that begins at `page` lies in the VMA whole (thp_vma_suitable_order). */

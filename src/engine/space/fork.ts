@@ -11,6 +11,7 @@ import {
   MM_LOCK_SEQ,
   MM_MMAP_BASE,
   MM_START_BRK,
+  MM_THP_DISABLE,
   mmCreate,
   mmDouble,
   setMmDouble,
@@ -45,6 +46,7 @@ export function forkMm(m: Machine, parent: number, pid: number): number {
   while (child === 0 && makeRoom(m)) child = mmCreate(m, pid);
   if (child === 0) return 0;
   m.words[child + MM_CGROUP] = m.words[parent + MM_CGROUP];
+  m.words[child + MM_THP_DISABLE] = m.words[parent + MM_THP_DISABLE];
   // From here on every fault of the parent waits, so the copy is of one moment.
   for (let at = 0; ; at++) {
     const vma = vmaAt(m, parent, at);

@@ -87,6 +87,8 @@ export class Executor {
         return process.mlockall(event.flags);
       case Op.munlockall:
         return process.munlockall();
+      case Op.prctl:
+        return process.setThpDisable(event.flags);
       default:
         return this.#processEvent(process, event);
     }

@@ -106,6 +106,7 @@ export class OperationGenerator {
   #draw(pid: number): TraceEvent {
     if (this.#has('sizes') && this.#random.chance(0.05)) return this.#sizesBurst(pid);
     if (this.#has('hugepages') && this.#random.chance(0.05)) return this.#hugeBurst(pid);
+    if (this.#has('thpdisable') && this.#random.chance(0.01)) return this.#thpDisable(pid);
     const roll = this.#random.below(1000);
     if (roll < 190) return this.#mmap(pid);
     if (roll < 260) return this.#range(pid, Op.munmap);
@@ -282,6 +283,17 @@ export class OperationGenerator {
     const isHuge = this.#layout === 'spread';
     const flags = random.below(16) & (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
     return { ...emptyEvent(), op: Op.mlockall, pid, flags: isHuge ? flags | MCL_ONFAULT : flags };
+  }
+
+  /** Mostly for a few operations only: huge pages are what the others are about. */
+  #thpDisable(pid: number): TraceEvent {
+    const random = this.#random;
+    const enable = { ...emptyEvent(), op: Op.prctl, pid };
+    if (random.chance(0.4)) return enable;
+    const mmap = this.#hugeBurst(pid);
+    this.#queue.unshift(mmap);
+    if (random.chance(0.8)) this.#queue.push(this.#madvise(pid), this.#touch(pid), enable);
+    return { ...enable, flags: 1 + random.below(3) };
   }
 
   #forkOrExit(pid: number): TraceEvent {

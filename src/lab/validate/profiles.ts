@@ -52,6 +52,7 @@ export const FEATURES = [
   'mlockall',
   'hugepages',
   'sizes',
+  'thpdisable',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -83,7 +84,7 @@ function allBut(left: readonly Feature[]): ReadonlySet<Feature> {
  */
 export const PROFILES: Readonly<Record<'basic' | 'full' | 'huge' | 'mthp', Profile>> = {
   basic: { name: 'basic', features: new Set(), processesMax: 3 },
-  full: { name: 'full', features: allBut(['hugepages', 'sizes']), processesMax: 3 },
+  full: { name: 'full', features: allBut(['hugepages', 'sizes', 'thpdisable']), processesMax: 3 },
   huge: { name: 'huge', features: allBut([...NOT_WITH_HUGE_PAGES, 'sizes']), processesMax: 3 },
   mthp: { name: 'mthp', features: allBut(NOT_WITH_HUGE_PAGES), processesMax: 3 },
 };

@@ -170,6 +170,7 @@ export class BinaryReader implements TraceReader {
   #otherArguments(event: TraceEvent): void {
     switch (event.op) {
       case Op.mlockall:
+      case Op.prctl:
         event.flags = this.#bits();
         break;
       case Op.fork:

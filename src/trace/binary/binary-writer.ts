@@ -189,6 +189,7 @@ export class BinaryWriter implements TraceWriter {
   #otherArguments(event: TraceEvent): void {
     switch (event.op) {
       case Op.mlockall:
+      case Op.prctl:
         this.#varint(event.flags);
         break;
       case Op.fork:

@@ -1,4 +1,13 @@
-import { Errno, MAP_ANONYMOUS, MAP_FIXED, PROT_READ, PROT_WRITE } from '../../base/index.ts';
+import {
+  Errno,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  PR_SET_THP_DISABLE,
+  PROT_READ,
+  PROT_WRITE,
+  THP_DISABLE,
+  THP_DISABLE_EXCEPT_ADVISED,
+} from '../../base/index.ts';
 import { PAGE_BYTES, pageCeil } from '../address.ts';
 import { Op, Outcome } from '../event.ts';
 import type { EventFields, EventList } from './event-list.ts';
@@ -75,6 +84,9 @@ export class MemoryCalls {
       case 'munlockall':
         this.#list.push({ op: Op.munlockall, ...base });
         return true;
+      case 'prctl':
+        this.#prctl(base, arg);
+        return true;
       case 'mremap':
         this.#mremap(call, base, space, arg);
         return true;
@@ -84,6 +96,15 @@ export class MemoryCalls {
       default:
         return false;
     }
+  }
+
+  /** Of all that prctl(2) can, huge pages off for a process; what no kernel takes is left out. */
+  #prctl(base: Base, arg: (name: string) => number): void {
+    const isExcepting = arg('arg3') === THP_DISABLE_EXCEPT_ADVISED;
+    const isKnown = (isExcepting || arg('arg3') === 0) && arg('arg4') + arg('arg5') === 0;
+    if (arg('option') !== PR_SET_THP_DISABLE || !isKnown) return;
+    const flags = (arg('arg2') !== 0 ? THP_DISABLE : 0) | arg('arg3');
+    this.#list.push({ op: Op.prctl, ...base, flags });
   }
 
   #range(op: Op, base: Base, addr: number, len: number, own: Partial<EventFields>): void {

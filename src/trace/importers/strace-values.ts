@@ -7,10 +7,12 @@ import {
   MCL_ONFAULT,
   MLOCK_ONFAULT,
   MREMAP_FLAG_WORDS,
+  PR_SET_THP_DISABLE,
   PROT_EXEC,
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
+  THP_DISABLE_EXCEPT_ADVISED,
 } from '../../base/index.ts';
 import { addressFromHex } from '../address.ts';
 
@@ -34,6 +36,8 @@ const VALUE_BY_WORD: ReadonlyMap<string, number> = new Map([
   ['MCL_CURRENT', MCL_CURRENT],
   ['MCL_FUTURE', MCL_FUTURE],
   ['MCL_ONFAULT', MCL_ONFAULT],
+  ['PR_SET_THP_DISABLE', PR_SET_THP_DISABLE],
+  ['PR_THP_DISABLE_EXCEPT_ADVISED', THP_DISABLE_EXCEPT_ADVISED],
   ['FALLOC_FL_KEEP_SIZE', 1],
   ['FALLOC_FL_PUNCH_HOLE', 2],
   ['MAP_HUGE_SHIFT', 26],

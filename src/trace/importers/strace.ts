@@ -36,6 +36,7 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
   munlock: ['start', 'len'],
   mlockall: ['flags'],
   munlockall: [],
+  prctl: ['option', 'arg2', 'arg3', 'arg4', 'arg5'],
 };
 
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -192,6 +193,7 @@ class Conversion {
       this.notes.count('calls dropped: the process had exited');
     else if (NEW_TASK.test(call)) this.#newTask(step, pid);
     else if (/^execve(?:at)?$/.test(call)) this.#exec(step, pid);
+    else if (call === 'prctl' && !/^PR_SET_THP_DISABLE\b/.test(step.args)) return;
     else if (call in PARAMETERS) this.#memory(step, pid);
     else this.#file(step, pid);
   }
