@@ -54,3 +54,34 @@ test('what was disturbed is done again, and counts only undisturbed', () => {
   assert.deepEqual(result.mismatches, []);
   assert.equal(result.events, 200);
 });
+
+test('a difference that does not come back is told and not counted; one that does is a mismatch', () => {
+  const attempt = (wrongRuns: (run: number) => boolean) => {
+    let runs = 0;
+    const result = validate({
+      seed: 5,
+      ops: 200,
+      profile: PROFILES.huge,
+      kernel: () => {
+        runs += 1;
+        return new Model({ hasHugePages: true });
+      },
+      engine: () => new EngineSubject(kernel, { enabled: wrongRuns(runs) ? 'never' : 'madvise' }),
+      wasDisturbed: () => false,
+      shrinkRuns: 5,
+    });
+    return { runs, result };
+  };
+  const once = attempt((run) => run === 1);
+  assert.deepEqual(once.result.mismatches, []);
+  assert.equal(once.result.unrepeated.length, 1);
+  assert.equal(once.result.unrepeated[0]?.field, 'rssAnonKiB');
+  assert.equal(once.result.events, 200);
+  // The first and three more.
+  assert.equal(once.runs, 4);
+  const always = attempt(() => true);
+  assert.equal(always.result.mismatches.length, 1);
+  assert.deepEqual(always.result.unrepeated, []);
+  const rarely = attempt((run) => run === 1 || run >= 4);
+  assert.equal(rarely.result.mismatches.length, 1);
+});

@@ -77,12 +77,16 @@ function runValidate(flags: ValidateFlags): void {
     onProgress: (done: number) => progress.update(done),
     ...(hasHugePages ? { wasDisturbed: khugepagedWatch(), shrinkRuns: SHRINK_RUNS_HUGE } : {}),
   };
-  const result =
-    events === null
-      ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
-      : validateTrace({ events: events.list, ...subjects });
-  progress.stop();
-  restoreSizes?.();
+  let result: ValidationResult;
+  try {
+    result =
+      events === null
+        ? validate({ seed, ops, profile: PROFILES[flags.profile], ...subjects })
+        : validateTrace({ events: events.list, ...subjects });
+  } finally {
+    progress.stop();
+    restoreSizes?.();
+  }
   report(result, flags.trace === undefined ? seed : 0, ops, flags.json === true, hasHugePages);
   if (result.mismatches.length > 0) process.exitCode = 1;
 }
@@ -130,13 +134,20 @@ function report(
     trace: mismatch.trace.map((event) => JSON.parse(formatEvent(event)) as unknown),
   }));
   if (isJson) {
-    printJson({ kernel: release(), seed, ops, steps: result.steps, mismatches });
+    const { steps, unrepeated } = result;
+    const passing = unrepeated.length === 0 ? {} : { unrepeated };
+    printJson({ kernel: release(), seed, ops, steps, mismatches, ...passing });
     return;
   }
   const verdict = mismatches.length === 0 ? 'no mismatch in any field' : 'MISMATCH';
   print(
     `kernel ${release()}, seed ${seed}: ${result.events} operations, ${result.steps} comparisons: ${verdict}`,
   );
+  for (const { step, op, field, kernel, engine } of result.unrepeated) {
+    print(
+      `not counted: at step ${step} (${op}) ${field} was ${kernel} on the kernel and ${engine} here, but not when the same operations ran again`,
+    );
+  }
   for (const mismatch of result.mismatches) {
     print(`step ${mismatch.step}, ${mismatch.op}: ${mismatch.field}`);
     print(`  kernel: ${JSON.stringify(mismatch.kernel)}`);

@@ -4,6 +4,8 @@ import { remainder } from './page-number.ts';
 const NONE = -1;
 /** Slots of the hints for each entry: one lookup in nine of a tag that is not there finds a slot in use. */
 const SLOTS_AN_ENTRY = 8;
+/** A few entries may as well have more: 16 KiB. */
+const SLOT_BITS_MIN = 12;
 /** A slot holds how many entries have it, above the entry that took it last. */
 const COUNT_ONE = 0x10000;
 const ENTRY_MASK = 0xffff;
@@ -43,7 +45,7 @@ export class HintedSets {
       e % ways === 0 ? e + ways - 1 : e - 1,
     );
     this.#heads = Uint16Array.from({ length: sets }, (_, set) => set * ways);
-    const bits = Math.ceil(Math.log2(entries * SLOTS_AN_ENTRY));
+    const bits = Math.max(SLOT_BITS_MIN, Math.ceil(Math.log2(entries * SLOTS_AN_ENTRY)));
     this.#slots = new Int32Array(2 ** bits);
     this.#shift = 32 - bits;
   }
@@ -120,6 +122,44 @@ export class HintedSets {
       missed += 1;
     }
     this.evictions += evictions;
+    return missed;
+  }
+
+  /** The same by the lower parts alone: all tags here and there have one upper part, and none is empty. */
+  filterLows(lows: Int32Array, payload: Uint16Array, count: number): number {
+    const tags = this.#tags;
+    const slots = this.#slots;
+    const heads = this.#heads;
+    const previous = this.#previous;
+    const mask = this.#mask;
+    const shift = this.#shift;
+    const hasPayload = payload.length > 0;
+    const high = tags[1]!;
+    let missed = 0;
+    for (let i = 0; i < count; i++) {
+      const low = lows[i]!;
+      const set = mask >= 0 ? low & mask : this.#setOf(low, high);
+      const head = heads[set]!;
+      const at = Math.imul(low, HASH) >>> shift;
+      const slot = slots[at]!;
+      if (slot >= COUNT_ONE) {
+        let entry = slot & ENTRY_MASK;
+        if (tags[entry * 2] !== low) entry = this.#scan(low, high, set);
+        if (entry !== NONE) {
+          if (entry !== head) this.#toFront(entry, head, set);
+          continue;
+        }
+      }
+      const oldest = previous[head]!;
+      slots[Math.imul(tags[oldest * 2]!, HASH) >>> shift]! -= COUNT_ONE;
+      tags[oldest * 2] = low;
+      heads[set] = oldest;
+      slots[at] = ((slots[at]! & ~ENTRY_MASK) + COUNT_ONE) | oldest;
+      lows[missed] = low;
+      if (hasPayload) payload[missed] = payload[i]!;
+      missed += 1;
+    }
+    this.evictions += missed;
     return missed;
   }
 

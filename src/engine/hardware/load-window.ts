@@ -92,7 +92,8 @@ export class LoadWindow {
 
   /**
    * The same for the loads of whole walks, each from the table of level `tops[i]` down to the `leaf`,
-   * for pages of 4 KiB; returns how many loads that were.
+   * for pages of 4 KiB; returns how many loads that were. `commonHigh` is the upper part of all page
+   * numbers, or -1.
    */
   loadWalks(
     lows: Int32Array,
@@ -100,6 +101,7 @@ export class LoadWindow {
     tops: Uint8Array,
     leaf: number,
     count: number,
+    commonHigh: number,
     served: Float64Array,
   ): number {
     if (this.#clock > CLOCK_END) this.#restart();
@@ -116,7 +118,7 @@ export class LoadWindow {
     let beyondL3 = 0;
     for (let i = 0; i < count; i++) {
       const low = lows[i]!;
-      const high = highs[i]!;
+      const high = commonHigh >= 0 ? commonHigh : highs[i]!;
       let level = tops[i]!;
       for (; level >= leaf; level--) {
         // Of the two lowest levels the shifts are constants.

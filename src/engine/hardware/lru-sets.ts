@@ -11,6 +11,12 @@ const SCAN_WAYS_MAX = 6;
 export const ENTRIES_MAX = 32768;
 const CLASS_SHIFT = 28;
 
+/** No upper part of a tag: none is there; they may differ. */
+const NOTHING = -2;
+const MIXED = -1;
+/** For filters that carry nothing beside the tags. */
+export const NO_PAYLOAD: Uint16Array = new Uint16Array(0);
+
 /** What `access` found. */
 export const HIT = 0;
 /** Missed, and there was room. */
@@ -28,6 +34,10 @@ export class LruSets {
   readonly sets: number;
   readonly ways: number;
   readonly #in: ScannedSets | HintedSets;
+  /** The upper part of all valid tags; NOTHING without any, MIXED where they may differ. */
+  #onlyHigh = NOTHING;
+  /** Every entry is valid; only known while all upper parts are alike. */
+  #isFull = false;
 
   constructor(sets: number, ways: number) {
     assert(Number.isSafeInteger(sets) && sets >= 1, 'sets');
@@ -39,6 +49,7 @@ export class LruSets {
 
   /** Looks a tag up; makes it the most recent of its set, in place of the oldest if it was not there. */
   access(low: number, high: number): number {
+    if (high !== this.#onlyHigh) this.#onlyHigh = this.#onlyHigh === NOTHING ? high : MIXED;
     return this.#in.access(low, high);
   }
 
@@ -47,7 +58,31 @@ export class LruSets {
    * of the arrays, in order, with what stands beside them in `payload`; returns how many.
    */
   filter(lows: Int32Array, highs: Int32Array, payload: Uint16Array, count: number): number {
+    this.#onlyHigh = MIXED;
     return this.#in.filter(lows, highs, payload, count);
+  }
+
+  /**
+   * The same for tags that all have the upper part `high`; without payload it is left as it is. Where
+   * the structure is full of such tags, as with the pages of one program, no upper part is looked at.
+   */
+  filterNear(
+    lows: Int32Array,
+    highs: Int32Array,
+    payload: Uint16Array,
+    count: number,
+    high: number,
+    hasPayload: boolean,
+  ): number {
+    if (this.#onlyHigh === high && this.#isFull) {
+      return hasPayload
+        ? this.#in.filterLows(lows, payload, count)
+        : this.#in.filterLows(lows, NO_PAYLOAD, count);
+    }
+    if (this.#onlyHigh !== high) this.#onlyHigh = this.#onlyHigh === NOTHING ? high : MIXED;
+    const missed = this.#in.filter(lows, highs, payload, count);
+    this.#isFull = this.#onlyHigh === high && this.size === this.sets * this.ways;
+    return missed;
   }
 
   /** Entries that went for another one. */
@@ -65,6 +100,7 @@ export class LruSets {
    * order of the others stays.
    */
   invalidate(first: number, end: number, tagClass: number): number {
+    this.#isFull = false;
     return this.#in.invalidate((low, high) => {
       if (high === EMPTY || high >>> CLASS_SHIFT !== tagClass) return false;
       const number = joined(low, high & INDEX_HIGH_MASK);
@@ -73,6 +109,8 @@ export class LruSets {
   }
 
   flush(): void {
+    this.#onlyHigh = NOTHING;
+    this.#isFull = false;
     this.#in.flush();
   }
 

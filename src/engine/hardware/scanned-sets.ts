@@ -52,7 +52,6 @@ export class ScannedSets {
     const heads = this.#heads;
     const ways = this.#ways;
     const mask = this.#mask;
-    if (ways === 4 && mask >= 0) return this.#filterFour(into, intoHighs, payload, count);
     let missed = 0;
     let evictions = 0;
     for (let i = 0; i < count; i++) {
@@ -84,50 +83,41 @@ export class ScannedSets {
     return missed;
   }
 
-  /** The same for four ways and a power of two of sets, as most first levels have: the scan unrolled. */
-  #filterFour(
-    into: Int32Array,
-    intoHighs: Int32Array,
-    payload: Uint16Array,
-    count: number,
-  ): number {
+  /** The same by the lower parts alone: all tags here and there have one upper part, and none is empty. */
+  filterLows(into: Int32Array, payload: Uint16Array, count: number): number {
     const lows = this.#lows;
-    const highs = this.#highs;
     const heads = this.#heads;
+    const ways = this.#ways;
     const mask = this.#mask;
+    const hasPayload = payload.length > 0;
+    const high = this.#highs[0]!;
     let missed = 0;
-    let evictions = 0;
     for (let i = 0; i < count; i++) {
       const low = into[i]!;
-      const high = intoHighs[i]!;
-      const set = low & mask;
-      const first = set * 4;
+      const set = mask >= 0 ? low & mask : this.#setOf(low, high);
+      const first = set * ways;
       const head = heads[set]!;
-      if (
-        lows[first] === low ||
-        lows[first + 1] === low ||
-        lows[first + 2] === low ||
-        lows[first + 3] === low
-      ) {
-        const at = this.#find(low, high, set);
-        if (at >= 0) {
-          if (at !== first + head) this.#toHead(at - first, head, first);
-          continue;
-        }
+      const at = ways === 4 ? fourthOf(lows, first, low) : this.#findLow(low, first);
+      if (at >= 0) {
+        if (at !== first + head) this.#toHead(at - first, head, first);
+        continue;
       }
-      const last = first + ((head + 3) & 3);
-      heads[set] = last - first;
-      // What stands there is -1 or not: EMPTY.
-      evictions += 1 + (highs[last]! >> 31);
-      lows[last] = low;
-      highs[last] = high;
+      const last = head - 1 + (((head - 1) >> 31) & ways);
+      heads[set] = last;
+      lows[first + last] = low;
       into[missed] = low;
-      intoHighs[missed] = high;
-      payload[missed] = payload[i]!;
+      if (hasPayload) payload[missed] = payload[i]!;
       missed += 1;
     }
-    this.evictions += evictions;
+    this.evictions += missed;
     return missed;
+  }
+
+  #findLow(low: number, first: number): number {
+    const lows = this.#lows;
+    const end = first + this.#ways;
+    for (let at = first; at < end; at++) if (lows[at] === low) return at;
+    return -1;
   }
 
   has(low: number, high: number): boolean {
@@ -192,4 +182,12 @@ export class ScannedSets {
     this.#lows[first + head] = low;
     this.#highs[first + head] = high;
   }
+}
+
+/** Which of four places from `first` on holds a tag; -1 for none. */
+function fourthOf(lows: Int32Array, first: number, low: number): number {
+  if (lows[first] === low) return first;
+  if (lows[first + 1] === low) return first + 1;
+  if (lows[first + 2] === low) return first + 2;
+  return lows[first + 3] === low ? first + 3 : -1;
 }

@@ -11,7 +11,7 @@ const CLASS_SHIFT = 28;
 const FETCH_HIGH: number = FETCH / 2 ** 32;
 const KINDS = 2;
 /** Lookups that go through the levels together. */
-const CHUNK = 2048;
+const CHUNK = 4096;
 const NONE = -1;
 /** Counts of a structure for one size class: hits, misses, evictions. */
 const MISSES = 1;
@@ -65,6 +65,9 @@ export class Translator {
   readonly #isUniform: boolean;
   /** Most recent page, as an entry, of each set of level 1: of data and of fetches. */
   readonly #mru: readonly Float64Array[];
+  /** Upper part of all lookups under way, or -1; bits in which their lower parts differ from each other. */
+  #commonHigh = NONE;
+  #lowDifference = 0;
   /** Whether the lookups under way differ in kind or size class. */
   #isMixed = false;
   /** Lookups on their way from level to level: page, page and size class, kind and size class. */
@@ -115,7 +118,8 @@ export class Translator {
       for (let level = 0; level < this.#levels && count > 0; level++) {
         count = this.#lookUp(level, count);
       }
-      if (count > 0) this.walker.walkAll(this.#lows, this.#highs, count);
+      if (count === 0) continue;
+      this.walker.walkAll(this.#lows, this.#highs, count, this.#commonHigh, this.#lowDifference);
     }
   }
 
@@ -135,6 +139,8 @@ export class Translator {
     let fetchHits = 0;
     let fetches = 0;
     let count = 0;
+    let lowDifference = 0;
+    let highDifference = 0;
     for (let i = from; i < to; i++) {
       let entry = entries[i]!;
       const more = repeats[i]!;
@@ -161,10 +167,16 @@ export class Translator {
         routes[count] = SIZE_CLASSES;
         fetches += 1;
       }
-      lows[count] = entry | 0;
-      highs[count] = ((entry * 2 ** -32) | 0) & (FETCH_HIGH - 1);
+      const low = entry | 0;
+      const high = ((entry * 2 ** -32) | 0) & (FETCH_HIGH - 1);
+      lows[count] = low;
+      highs[count] = high;
+      lowDifference |= low ^ lows[0]!;
+      highDifference |= high ^ highs[0]!;
       count += 1;
     }
+    this.#lowDifference = lowDifference;
+    this.#commonHigh = count > 0 && highDifference === 0 ? highs[0]! : NONE;
     this.#repeats[0]! += dataHits;
     this.#repeats[SIZE_CLASSES]! += fetchHits;
     this.#isMixed = fetches > 0 && fetches < count;
@@ -184,6 +196,7 @@ export class Translator {
     let fetchHits = 0;
     let count = 0;
     this.#isMixed = true;
+    this.#commonHigh = NONE;
     for (let i = from; i < to; i++) {
       const entry = entries[i]!;
       const more = batch.repeats[i]!;
@@ -263,7 +276,12 @@ export class Translator {
     const sets = this.#sets[structure]!;
     const slot = (structure * SIZE_CLASSES + (first % SIZE_CLASSES)) * COUNTS;
     const evictions = sets.evictions;
-    const missed = sets.filter(this.#lows, this.#highs, routes, count);
+    const high = this.#commonHigh;
+    // Routes are all alike: those at the beginning are those of what missed.
+    const missed =
+      high >= 0
+        ? sets.filterNear(this.#lows, this.#highs, routes, count, high, false)
+        : sets.filter(this.#lows, this.#highs, routes, count);
     this.#counts[slot]! += count - missed;
     this.#counts[slot + MISSES]! += missed;
     this.#counts[slot + EVICTIONS]! += sets.evictions - evictions;

@@ -55,7 +55,7 @@ const PROBED_NONE = 0;
 /** The size class stands above the page number. */
 const CLASS_SHIFT = 28;
 /** Walks that go through the caches together. */
-const WALKS_MAX = 2048;
+const WALKS_MAX = 4096;
 
 /** The level of the entry that maps a page: 1 below 2 MiB, 2 below 1 GiB, and so on. */
 export function leafLevel(pageBytes: number): number {
@@ -158,11 +158,19 @@ export class Walker {
 
   /**
    * Walks for the first `count` pages: numbers in pages of their size (page-number.ts), the size
-   * class above bit 60. All probe the caches of one level, then of the next; the loads come last.
+   * class above bit 60. All probe the caches of one level, then of the next; the loads come last. Where
+   * it is known, `commonHigh` is the upper part of all numbers (else -1), and `lowDifference` has the
+   * bits in which their lower parts may differ.
    */
-  walkAll(lows: Int32Array, highs: Int32Array, count: number): void {
+  walkAll(
+    lows: Int32Array,
+    highs: Int32Array,
+    count: number,
+    commonHigh = -1,
+    lowDifference = -1,
+  ): void {
     if (this.#isAlike) {
-      this.#walkAlike(lows, highs, count);
+      this.#walkAlike(lows, highs, count, commonHigh, lowDifference);
       return;
     }
     this.#takeAll(lows, highs, count);
@@ -175,28 +183,103 @@ export class Walker {
    * The same where all pages have one size, of 4 KiB in the TLB, and no host is below: nothing is
    * copied, and a level looks up only what the one before did not have.
    */
-  #walkAlike(lows: Int32Array, highs: Int32Array, count: number): void {
+  #walkAlike(
+    lows: Int32Array,
+    highs: Int32Array,
+    count: number,
+    commonHigh: number,
+    lowDifference: number,
+  ): void {
     const { levels, caches, lookups, hits } = this.guest;
     const leaf = this.#leaves[0]!;
     const tops = this.#found;
     const pending = this.#walksOf;
     tops.fill(levels, 0, count);
-    let left = -1;
-    for (let level = leaf + 1; level <= levels && left !== 0; level++) {
+    let left = count;
+    for (let level = leaf + 1, isFirst = true; level <= levels && left > 0; level++) {
       const cache = caches[level]!;
       if (cache === null) continue;
-      const tagged = left < 0 ? count : left;
-      const distinct = this.#tagAlike(lows, highs, level, tagged, left < 0);
+      const bits = LEVEL_BITS * (level - 1);
+      const isOne = commonHigh >= 0 && bits < 32 && lowDifference >>> bits === 0;
+      const distinct = isOne
+        ? this.#tagOne(lows, highs, bits, level - 1, left, isFirst)
+        : commonHigh >= 0 && bits < 32
+          ? this.#tagNear(lows, commonHigh, bits, level - 1, left, isFirst)
+          : this.#tagAlike(lows, highs, bits, level - 1, left, isFirst);
       // The entry is put in at once: the walk that follows reads it.
-      const missed = cache.filter(this.#tagLows, this.#tagHighs, pending, distinct);
+      const missed =
+        commonHigh >= 0
+          ? cache.filterNear(
+              this.#tagLows,
+              this.#tagHighs,
+              pending,
+              distinct,
+              shiftedHigh(commonHigh, bits),
+              true,
+            )
+          : cache.filter(this.#tagLows, this.#tagHighs, pending, distinct);
       for (let i = 0; i < missed; i++) tops[pending[i]!] = levels;
-      lookups[level]! += tagged;
-      hits[level]! += tagged - missed;
+      lookups[level]! += left;
+      hits[level]! += left - missed;
       left = missed;
+      isFirst = false;
     }
-    const lines = this.#window.loadWalks(lows, highs, tops, leaf, count, this.served);
+    const lines = this.#window.loadWalks(lows, highs, tops, leaf, count, commonHigh, this.served);
     this.walks[0]! += count;
     this.loads[0]! += lines;
+  }
+
+  /** Where all walks, or those that are pending, have one tag: it is looked up by the first. */
+  #tagOne(
+    lows: Int32Array,
+    highs: Int32Array,
+    bits: number,
+    top: number,
+    count: number,
+    isFirst: boolean,
+  ): number {
+    const tops = this.#found;
+    const pending = this.#walksOf;
+    if (isFirst) {
+      pending[0] = 0;
+      tops.fill(top, 0, count);
+    } else {
+      for (let at = 0; at < count; at++) tops[pending[at]!] = top;
+    }
+    const first = pending[0]!;
+    this.#tagLows[0] = shiftedLow(lows[first]!, highs[first]!, bits);
+    this.#tagHighs[0] = shiftedHigh(highs[first]!, bits);
+    return 1;
+  }
+
+  /** As #tagAlike, for pages of one upper part. */
+  #tagNear(
+    lows: Int32Array,
+    high: number,
+    bits: number,
+    top: number,
+    count: number,
+    isFirst: boolean,
+  ): number {
+    const tops = this.#found;
+    const pending = this.#walksOf;
+    const tagLows = this.#tagLows;
+    const above = high << (32 - bits);
+    let distinct = 0;
+    let last = 0;
+    if (isFirst) tops.fill(top, 0, count);
+    for (let at = 0; at < count; at++) {
+      const i = isFirst ? at : pending[at]!;
+      const tag = (lows[i]! >>> bits) | above;
+      if (!isFirst) tops[i] = top;
+      if (tag === last && distinct > 0) continue;
+      last = tag;
+      tagLows[distinct] = tag;
+      pending[distinct] = i;
+      distinct += 1;
+    }
+    this.#tagHighs.fill(shiftedHigh(high, bits), 0, distinct);
+    return distinct;
   }
 
   /**
@@ -206,7 +289,8 @@ export class Walker {
   #tagAlike(
     lows: Int32Array,
     highs: Int32Array,
-    level: number,
+    bits: number,
+    top: number,
     count: number,
     isFirst: boolean,
   ): number {
@@ -214,16 +298,16 @@ export class Walker {
     const pending = this.#walksOf;
     const tagLows = this.#tagLows;
     const tagHighs = this.#tagHighs;
-    const bits = LEVEL_BITS * (level - 1);
     let distinct = 0;
     let lastLow = 0;
     let lastHigh = -1;
+    if (isFirst) tops.fill(top, 0, count);
     for (let at = 0; at < count; at++) {
       const i = isFirst ? at : pending[at]!;
       const high = highs[i]!;
       const tagLow = shiftedLow(lows[i]!, high, bits);
       const tagHigh = shiftedHigh(high, bits);
-      tops[i] = level - 1;
+      if (!isFirst) tops[i] = top;
       if (tagLow === lastLow && tagHigh === lastHigh) continue;
       lastLow = tagLow;
       lastHigh = tagHigh;
