@@ -92,22 +92,26 @@ export class LoadWindow {
 
   /**
    * The same for the loads of whole walks, each from the table of level `tops[i]` down to the `leaf`,
-   * for pages of 4 KiB; returns how many loads that were. `commonHigh` is the upper part of all page
-   * numbers, or -1.
+   * for pages of 4 KiB; returns how many loads that were. All page numbers have the upper part `high`, so
+   * what it gives to the lines of the two lowest levels is known.
    */
   loadWalks(
     lows: Int32Array,
-    highs: Int32Array,
+    high: number,
     tops: Uint8Array,
     leaf: number,
     count: number,
-    commonHigh: number,
     served: Float64Array,
   ): number {
     if (this.#clock > CLOCK_END) this.#restart();
     const places = this.#places;
     const placeBits = this.#placeBits;
     const mask = (1 << placeBits) - 1;
+    const farShift = 32 - placeBits;
+    const pteHigh = high << (32 - LINE_BITS);
+    const pteFar = (high >>> LINE_BITS) << farShift;
+    const pdeHigh = high << (32 - PDE_LINE_BITS);
+    const pdeFar = (high >>> PDE_LINE_BITS) << farShift;
     const l1Lines = this.#l1Lines;
     const l2Lines = this.#l2Lines;
     const l3Lines = this.#l3Lines;
@@ -118,42 +122,23 @@ export class LoadWindow {
     let beyondL3 = 0;
     for (let i = 0; i < count; i++) {
       const low = lows[i]!;
-      const high = commonHigh >= 0 ? commonHigh : highs[i]!;
-      let level = tops[i]!;
-      for (; level >= leaf; level--) {
-        // Of the two lowest levels the shifts are constants.
-        if (level <= 2) break;
-        const bits = ENTRY_BITS * (level - 1) + LINE_BITS;
-        const lineLow = shiftedLow(low, high, bits);
-        const at = ((lineLow + level * LEVEL_STEP) & mask) * 2;
-        const above = (lineLow >>> placeBits) | (shiftedHigh(high, bits) << (32 - placeBits));
-        const rest = (above << LEVEL_BITS) | level;
-        clock += 1;
-        const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
-        places[at] = rest;
-        places[at + 1] = clock;
-        beyondL1 += (l1Lines - age) >>> 31;
-        beyondL2 += (l2Lines - age) >>> 31;
-        beyondL3 += (l3Lines - age) >>> 31;
-      }
-      if (level === 2) {
-        const lineLow = (low >>> PDE_LINE_BITS) | (high << (32 - PDE_LINE_BITS));
-        const at = ((lineLow + 2 * LEVEL_STEP) & mask) * 2;
-        const above = (lineLow >>> placeBits) | ((high >>> PDE_LINE_BITS) << (32 - placeBits));
-        const rest = (above << LEVEL_BITS) | 2;
-        clock += 1;
-        const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
-        places[at] = rest;
-        places[at + 1] = clock;
-        beyondL1 += (l1Lines - age) >>> 31;
-        beyondL2 += (l2Lines - age) >>> 31;
-        beyondL3 += (l3Lines - age) >>> 31;
-      }
-      if (leaf === 1) {
-        const lineLow = (low >>> LINE_BITS) | (high << (32 - LINE_BITS));
-        const at = ((lineLow + LEVEL_STEP) & mask) * 2;
-        const above = (lineLow >>> placeBits) | ((high >>> LINE_BITS) << (32 - placeBits));
-        const rest = (above << LEVEL_BITS) | 1;
+      const top = tops[i]!;
+      for (let level = top; level >= leaf; level--) {
+        let line = 0;
+        let far = 0;
+        if (level === 1) {
+          line = (low >>> LINE_BITS) | pteHigh;
+          far = pteFar;
+        } else if (level === 2) {
+          line = (low >>> PDE_LINE_BITS) | pdeHigh;
+          far = pdeFar;
+        } else {
+          const bits = ENTRY_BITS * (level - 1) + LINE_BITS;
+          line = shiftedLow(low, high, bits);
+          far = shiftedHigh(high, bits) << farShift;
+        }
+        const at = ((line + level * LEVEL_STEP) & mask) * 2;
+        const rest = (((line >>> placeBits) | far) << LEVEL_BITS) | level;
         clock += 1;
         const age = places[at] === rest ? clock - places[at + 1]! : CLOCK_END;
         places[at] = rest;

@@ -150,24 +150,25 @@ export class Translator {
         this.crossings += 1;
       }
       if (isUnified && entry >= FETCH) entry -= FETCH;
-      if (dataMru[entry & dataMask] === entry) {
-        dataHits += 1 + more;
-        continue;
-      }
+      const low = entry | 0;
       if (entry < FETCH) {
+        if (dataMru[low & dataMask] === entry) {
+          dataHits += 1 + more;
+          continue;
+        }
         dataHits += more;
-        dataMru[entry & dataMask] = entry;
+        dataMru[low & dataMask] = entry;
         routes[count] = 0;
-      } else if (fetchMru[entry & fetchMask] === entry) {
-        fetchHits += 1 + more;
-        continue;
       } else {
+        if (fetchMru[low & fetchMask] === entry) {
+          fetchHits += 1 + more;
+          continue;
+        }
         fetchHits += more;
-        fetchMru[entry & fetchMask] = entry;
+        fetchMru[low & fetchMask] = entry;
         routes[count] = SIZE_CLASSES;
         fetches += 1;
       }
-      const low = entry | 0;
       const high = ((entry * 2 ** -32) | 0) & (FETCH_HIGH - 1);
       lows[count] = low;
       highs[count] = high;

@@ -169,8 +169,8 @@ export class Walker {
     commonHigh = -1,
     lowDifference = -1,
   ): void {
-    if (this.#isAlike) {
-      this.#walkAlike(lows, highs, count, commonHigh, lowDifference);
+    if (this.#isAlike && commonHigh >= 0) {
+      this.#walkNear(lows, highs, count, commonHigh, lowDifference);
       return;
     }
     this.#takeAll(lows, highs, count);
@@ -180,14 +180,14 @@ export class Walker {
   }
 
   /**
-   * The same where all pages have one size, of 4 KiB in the TLB, and no host is below: nothing is
-   * copied, and a level looks up only what the one before did not have.
+   * The same where all pages have one size, of 4 KiB in the TLB, and one upper part, and no host is below:
+   * nothing is copied, and a level looks up only what the one before did not have.
    */
-  #walkAlike(
+  #walkNear(
     lows: Int32Array,
     highs: Int32Array,
     count: number,
-    commonHigh: number,
+    high: number,
     lowDifference: number,
   ): void {
     const { levels, caches, lookups, hits } = this.guest;
@@ -200,119 +200,57 @@ export class Walker {
       const cache = caches[level]!;
       if (cache === null) continue;
       const bits = LEVEL_BITS * (level - 1);
-      const isOne = commonHigh >= 0 && bits < 32 && lowDifference >>> bits === 0;
-      const distinct = isOne
-        ? this.#tagOne(lows, highs, bits, level - 1, left, isFirst)
-        : commonHigh >= 0 && bits < 32
-          ? this.#tagNear(lows, commonHigh, bits, level - 1, left, isFirst)
-          : this.#tagAlike(lows, highs, bits, level - 1, left, isFirst);
+      if (isFirst) tops.fill(level - 1, 0, count);
+      else for (let at = 0; at < left; at++) tops[pending[at]!] = level - 1;
+      // Pages that do not differ in these bits have one entry: the first looks it up.
+      const isOne = bits >= 32 || lowDifference >>> bits === 0;
+      const distinct = this.#tagNear(lows, highs, bits, isOne ? 1 : left, isFirst);
+      const tagHigh = shiftedHigh(high, bits);
+      this.#tagHighs.fill(tagHigh, 0, distinct);
       // The entry is put in at once: the walk that follows reads it.
-      const missed =
-        commonHigh >= 0
-          ? cache.filterNear(
-              this.#tagLows,
-              this.#tagHighs,
-              pending,
-              distinct,
-              shiftedHigh(commonHigh, bits),
-              true,
-            )
-          : cache.filter(this.#tagLows, this.#tagHighs, pending, distinct);
+      const missed = cache.filterNear(
+        this.#tagLows,
+        this.#tagHighs,
+        pending,
+        distinct,
+        tagHigh,
+        true,
+      );
       for (let i = 0; i < missed; i++) tops[pending[i]!] = levels;
       lookups[level]! += left;
       hits[level]! += left - missed;
       left = missed;
       isFirst = false;
     }
-    const lines = this.#window.loadWalks(lows, highs, tops, leaf, count, commonHigh, this.served);
+    const lines = this.#window.loadWalks(lows, high, tops, leaf, count, this.served);
     this.walks[0]! += count;
     this.loads[0]! += lines;
   }
 
-  /** Where all walks, or those that are pending, have one tag: it is looked up by the first. */
-  #tagOne(
+  /**
+   * Lower parts of a level's tags for the first `count` walks, or of those that are pending; returns how
+   * many differ from the walk before (the others find what that one has just put in).
+   */
+  #tagNear(
     lows: Int32Array,
     highs: Int32Array,
     bits: number,
-    top: number,
     count: number,
     isFirst: boolean,
   ): number {
-    const tops = this.#found;
-    const pending = this.#walksOf;
-    if (isFirst) {
-      pending[0] = 0;
-      tops.fill(top, 0, count);
-    } else {
-      for (let at = 0; at < count; at++) tops[pending[at]!] = top;
-    }
-    const first = pending[0]!;
-    this.#tagLows[0] = shiftedLow(lows[first]!, highs[first]!, bits);
-    this.#tagHighs[0] = shiftedHigh(highs[first]!, bits);
-    return 1;
-  }
-
-  /** As #tagAlike, for pages of one upper part. */
-  #tagNear(
-    lows: Int32Array,
-    high: number,
-    bits: number,
-    top: number,
-    count: number,
-    isFirst: boolean,
-  ): number {
-    const tops = this.#found;
     const pending = this.#walksOf;
     const tagLows = this.#tagLows;
-    const above = high << (32 - bits);
+    const above = bits < 32 ? highs[0]! << (32 - bits) : highs[0]! >>> (bits - 32);
+    const shift = Math.min(bits, 31);
+    const kept = bits < 32 ? -1 : 0;
     let distinct = 0;
     let last = 0;
-    if (isFirst) tops.fill(top, 0, count);
     for (let at = 0; at < count; at++) {
       const i = isFirst ? at : pending[at]!;
-      const tag = (lows[i]! >>> bits) | above;
-      if (!isFirst) tops[i] = top;
+      const tag = ((lows[i]! >>> shift) & kept) | above;
       if (tag === last && distinct > 0) continue;
       last = tag;
       tagLows[distinct] = tag;
-      pending[distinct] = i;
-      distinct += 1;
-    }
-    this.#tagHighs.fill(shiftedHigh(high, bits), 0, distinct);
-    return distinct;
-  }
-
-  /**
-   * Tags of a level for all walks, or those that are pending, as if all were found; returns how many
-   * differ from the walk before (the others find what that one has just put in).
-   */
-  #tagAlike(
-    lows: Int32Array,
-    highs: Int32Array,
-    bits: number,
-    top: number,
-    count: number,
-    isFirst: boolean,
-  ): number {
-    const tops = this.#found;
-    const pending = this.#walksOf;
-    const tagLows = this.#tagLows;
-    const tagHighs = this.#tagHighs;
-    let distinct = 0;
-    let lastLow = 0;
-    let lastHigh = -1;
-    if (isFirst) tops.fill(top, 0, count);
-    for (let at = 0; at < count; at++) {
-      const i = isFirst ? at : pending[at]!;
-      const high = highs[i]!;
-      const tagLow = shiftedLow(lows[i]!, high, bits);
-      const tagHigh = shiftedHigh(high, bits);
-      if (!isFirst) tops[i] = top;
-      if (tagLow === lastLow && tagHigh === lastHigh) continue;
-      lastLow = tagLow;
-      lastHigh = tagHigh;
-      tagLows[distinct] = tagLow;
-      tagHighs[distinct] = tagHigh;
       pending[distinct] = i;
       distinct += 1;
     }
