@@ -12,7 +12,11 @@ export function print(text: string): void {
 
 /** Colour only for a terminal, and never with NO_COLOR. */
 export function hasColor(): boolean {
-  return stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
+  return isTerminal() && (process.env['NO_COLOR'] ?? '') === '';
+}
+
+export function isTerminal(): boolean {
+  return stdout.isTTY === true;
 }
 
 export function terminalWidth(): number {

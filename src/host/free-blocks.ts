@@ -11,6 +11,8 @@ export function readMemoryFile(name: 'buddyinfo' | 'zoneinfo'): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new CapabilityError(`${path} cannot be read (${code ?? error}): name a captured file`);
+    throw new CapabilityError(
+      `${path} cannot be read (${code ?? error}): name a captured file, pagelab fragmentation FILE`,
+    );
   }
 }

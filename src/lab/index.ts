@@ -9,6 +9,7 @@ export * from './fragmentation/index.ts';
 export * from './hardware/generators.ts';
 export * from './hardware/hardware.ts';
 export * from './hardware/translate.ts';
+export { KERNEL_SETTINGS } from './kernel-settings.ts';
 export * from './kernels.ts';
 export * from './machines.ts';
 export * from './replay/executor.ts';

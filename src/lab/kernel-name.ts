@@ -46,7 +46,9 @@ export function tune(
     const at = tuning.indexOf('=');
     const next = at < 0 ? undefined : withSetting(tuned, tuning.slice(0, at), tuning.slice(at + 1));
     if (next === undefined) {
-      throw new InputError(`kernel '${text}': a base takes ${KERNEL_SETTINGS.join(', ')}`);
+      throw new InputError(
+        `kernel '${text}': a base takes ${Object.keys(KERNEL_SETTINGS).join(', ')}`,
+      );
     }
     tuned = next;
   }

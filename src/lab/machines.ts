@@ -7,7 +7,7 @@ import {
   X86_64_5LEVEL,
 } from '../engine/index.ts';
 import { withSetting } from './kernel-settings.ts';
-import { wholeNumber } from './setting-values.ts';
+import { oneOf, wholeNumber } from './setting-values.ts';
 
 /** A modelled machine by name. */
 export interface MachinePreset {
@@ -21,7 +21,7 @@ const GIB = 2 ** 30;
 export const MACHINES: readonly MachinePreset[] = [
   {
     name: 'default',
-    title: 'one node with 24 GiB, no swap: the machine that made the bundled recordings',
+    title: 'one node with 24 GiB, no swap, as for the bundled recordings',
     options: { nodeBytes: [24 * GIB] },
   },
   {
@@ -36,7 +36,7 @@ export const MACHINES: readonly MachinePreset[] = [
   },
   {
     name: 'ingens',
-    title: 'two nodes of 32 GiB each, no swap: the size of the machine in the Ingens paper',
+    title: 'two nodes of 32 GiB each, no swap, as in the Ingens paper',
     options: { nodeBytes: [32 * GIB, 32 * GIB], bufferMiB: 2047 },
   },
   {
@@ -76,34 +76,60 @@ export function applySettings(
   return { machine, rest };
 }
 
-function applyOne(machine: MachineOptions, key: string, value: string): boolean {
-  switch (key) {
-    case 'memoryMiB':
+interface Setting {
+  set(machine: MachineOptions, key: string, value: string): void;
+  /** What it is and which values it takes, for people. */
+  readonly what: string;
+}
+
+const GEOMETRIES = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
+
+const SETTINGS: Readonly<Record<string, Setting>> = {
+  memoryMiB: {
+    set(machine, key, value) {
       machine.nodeBytes = [wholeNumber(key, value, 8) * 2 ** 20];
-      return true;
-    case 'swapMiB':
+    },
+    what: 'memory, on one node',
+  },
+  swapMiB: {
+    set(machine, key, value) {
       machine.swapBytes = wholeNumber(key, value, 0) * 2 ** 20;
-      return true;
-    case 'bufferMiB':
+    },
+    what: 'swap',
+  },
+  bufferMiB: {
+    set(machine, key, value) {
       machine.bufferMiB = wholeNumber(key, value, 64);
-      return true;
-    case 'cpus':
+    },
+    what: "the engine's own buffer, 64 to 2047",
+  },
+  cpus: {
+    set(machine, key, value) {
       machine.cpus = wholeNumber(key, value, 1);
       if (machine.cpus > MAX_CPUS) throw new InputError(`--set cpus: at most ${MAX_CPUS}`);
-      return true;
-    case 'geometry': {
-      const geometries = { '4-level': X86_64_4LEVEL, '5-level': X86_64_5LEVEL, toy: TOY_GEOMETRY };
-      const geometry = geometries[value as keyof typeof geometries];
-      if (geometry === undefined) {
-        throw new InputError(`--set geometry=${value}: want 4-level, 5-level or toy`);
-      }
-      machine.geometry = geometry;
-      return true;
-    }
-    default: {
-      const set = withSetting(machine, key, value);
-      if (set !== undefined) Object.assign(machine, set);
-      return set !== undefined;
-    }
+    },
+    what: `processors, at most ${MAX_CPUS}`,
+  },
+  geometry: {
+    set(machine, key, value) {
+      const names = Object.keys(GEOMETRIES) as (keyof typeof GEOMETRIES)[];
+      machine.geometry = GEOMETRIES[oneOf(key, value, names)];
+    },
+    what: `page tables: ${Object.keys(GEOMETRIES).join(', ')}`,
+  },
+};
+
+/** The names of a machine's settings, and what they are. */
+export const MACHINE_SETTINGS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(SETTINGS).map(([key, { what }]) => [key, what]),
+);
+
+function applyOne(machine: MachineOptions, key: string, value: string): boolean {
+  if (Object.hasOwn(SETTINGS, key)) {
+    SETTINGS[key]?.set(machine, key, value);
+    return true;
   }
+  const set = withSetting(machine, key, value);
+  if (set !== undefined) Object.assign(machine, set);
+  return set !== undefined;
 }

@@ -177,3 +177,43 @@ test('the terminal says what was resident at each mark', async () => {
   // 8,192 of 16,384 pages, and the few of the program.
   assert.match(stdout, /linux-6\.18, resident: touched 32\.\d MB/);
 });
+
+test('list NAME: what can be set of one workload, a line each, with its default', async () => {
+  const { code, stdout } = await pagelab(['list', 'sparse-pieces']);
+  assert.equal(code, 0);
+  assert.equal(stdout, 'gib  GiB of address space (50)\n');
+  const settings = JSON.parse((await pagelab(['list', 'settings', '--json'])).stdout).settings;
+  const names = settings.map(({ name }: { name: string }) => name);
+  for (const name of ['memoryMiB', 'thp', 'ksm', 'time.faultNs']) assert.ok(names.includes(name));
+});
+
+/** The machine as one whose kernel keeps the file from us: what node reads of it fails. */
+function without(path: string): string {
+  const code = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const read = fs.readFileSync;
+    fs.readFileSync = (name, ...rest) => {
+      if (name === '${path}') throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+      return read(name, ...rest);
+    };
+    syncBuiltinESMExports();`;
+  return `--import=data:text/javascript,${encodeURIComponent(code)}`;
+}
+
+test('fragmentation where /proc cannot be read: exit code 3, and what to do', async () => {
+  for (const path of ['/proc/buddyinfo', '/proc/zoneinfo']) {
+    const { code, stdout, stderr } = await pagelab(['fragmentation'], [without(path)]);
+    assert.equal(code, 3, stderr);
+    assert.equal(stdout, '');
+    assert.equal(
+      stderr,
+      `pagelab: ${path} cannot be read (EACCES): name a captured file, pagelab fragmentation FILE\n`,
+    );
+  }
+  const captured = join(scratch(), 'buddyinfo');
+  writeFileSync(captured, 'Node 0, zone   Normal      0      0      3\n');
+  const args = ['fragmentation', captured, '--order', '1'];
+  const { code, stderr } = await pagelab(args, [without('/proc/buddyinfo')]);
+  assert.equal(code, 0, stderr);
+});

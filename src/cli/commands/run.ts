@@ -45,6 +45,13 @@ export interface RunOutcome {
   frames: (FrameMap | undefined)[];
 }
 
+const EXAMPLES = `
+Examples:
+  pagelab run redis-set-bgsave-flush                  under the main kernels
+  pagelab run sparse-pieces -k ways --set gib=10      each way to free tables
+  pagelab run trace.ndjson -k linux+ingens --set thp=always --report r.html
+  pagelab run redis-bloat -k 'linux[thp=always]' -k linux+ingens --latency`;
+
 export function addRun(program: Command): void {
   program
     .command('run')
@@ -52,17 +59,25 @@ export function addRun(program: Command): void {
     .argument('<trace or workload>', 'a file, or a name of `pagelab list`')
     .option(
       '-k, --kernel <kernel>',
-      'base[+mechanism…], all, ways, comparators; repeatable',
+      `base[+mechanism…] or a group (pagelab list); repeatable; default: ${MAIN_KERNELS.join(', ')}`,
       collect,
     )
     .option('-m, --machine <machine>', 'modelled machine (pagelab list machines)')
-    .option('--set <key=value>', 'a setting of machine, workload or mechanism; repeatable', collect)
-    .option('--seed <number>', 'seed of a workload', '1')
+    .option(
+      '--set <key=value>',
+      'a setting of machine or kernel (pagelab list settings), workload (list NAME) or mechanism (mechanism.key=value); repeatable',
+      collect,
+    )
+    .option('--seed <number>', 'seed of a workload or mechanism', '1')
     .option('--latency', 'model the time of faults, calls and requests')
-    .option('--tlb <preset>', 'its translation hardware (pagelab list hardware)')
+    .option(
+      '--tlb <preset>',
+      'model the time of page walks too, on this hardware (pagelab list hardware)',
+    )
     .option('--host-page-bytes <size>', 'page walks as in a virtual machine on pages of 4k or 2m')
-    .option('--report <file.html>', 'write a report')
+    .option('--report <file.html>', 'write a report with charts')
     .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', EXAMPLES)
     .action(async (name: string, _flags: RunFlags, command: Command) => {
       await run(name, command.optsWithGlobals());
     });

@@ -26,7 +26,7 @@ import { moveFrame } from './migrate.ts';
  * collects free frames for them; where they meet, the zone is done.
  *
  * Left out of Linux: looking through the free lists for a quick start (fast_find_migrateblock,
- * fast_isolate_freepages), which compact_memory does not do either; locks and contention; deferral.
+ * fast_isolate_freepages), which compact_memory does not do either; locks and contention.
  * A migration never fails here but for want of a free frame.
  */
 export type CompactMode = 'async' | 'sync';

@@ -79,7 +79,7 @@ const OPERATIONS: readonly Operation[] = [
  */
 export const cloudstone: Workload = {
   name: 'cloudstone',
-  title: 'requests to a web server with PHP and MySQL, on a machine whose memory is in pieces',
+  title: 'requests to a web server on fragmented memory',
   machine: 'default',
   parameters: {
     requests: { value: 20_000, least: 1, what: 'requests that are measured' },

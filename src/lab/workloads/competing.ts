@@ -34,7 +34,7 @@ interface Values {
 
 export const competing: Workload = {
   name: 'competing',
-  title: 'processes of equal demand compete for huge pages on a fragmented machine',
+  title: 'equal processes compete for huge pages, memory in pieces',
   machine: 'medium',
   parameters: {
     processes: { value: 4, least: 1, what: 'processes, pids from 1 on' },

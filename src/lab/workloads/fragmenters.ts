@@ -50,7 +50,7 @@ export function normalPieces(): Piece[] {
 
 export const fragNormal: Workload = {
   name: 'frag-normal',
-  title: 'fills memory and frees half of it, in pieces of 1 MiB, 512 KiB, … 4 KiB',
+  title: 'memory filled, half of it freed in pieces of 1 MiB to 4 KiB',
   parameters: {
     mib: { value: 16_384, least: 4, what: 'MiB that are filled' },
     passes: { value: 1, least: 1, what: 'times; each fills what the last one freed' },
@@ -74,7 +74,7 @@ export const fragNormal: Workload = {
 /** frag_severe: of each 1 MiB of a chunk of 24 MiB the beginning, 4 KiB to all of it at random. */
 export const fragSevere: Workload = {
   name: 'frag-severe',
-  title: 'fills memory and frees the beginning of each MiB, 4 KiB to 1 MiB at random',
+  title: 'memory filled, the beginning of each MiB freed',
   parameters: {
     mib: { value: 16_368, least: 24, what: 'MiB that are filled' },
     asReleased: AS_RELEASED,
@@ -103,7 +103,7 @@ function severePieces(random: Random): Piece[] {
  */
 export const sparseAccess: Workload = {
   name: 'sparse-access',
-  title: 'touches a part of the pages of a mapping, in random order',
+  title: 'some pages of a mapping touched in random order',
   parameters: {
     mib: { value: 4096, least: 1, what: 'MiB of address space' },
     percent: { value: 50, least: 0, what: 'percent of the pages that are touched' },

@@ -56,7 +56,7 @@ export function guestRegionAddr(region: number): number {
 
 export const identicalVms: Workload = {
   name: 'identical-vms',
-  title: 'guests with partly equal memory, hot and cold, given to samepage merging',
+  title: 'guests with partly equal memory, for samepage merging',
   hasContents: true,
   parameters: {
     guests: { value: 4, least: 1, what: 'guests' },

@@ -13,7 +13,7 @@ import { skewed } from './skewed.ts';
 import { sparseLoop, sparsePieces, sparseWhole } from './sparse.ts';
 import { type Workload, WorkloadReader } from './workload.ts';
 
-export type { Workload } from './workload.ts';
+export type { Workload, WorkloadParameter } from './workload.ts';
 export { WorkloadReader } from './workload.ts';
 
 export const WORKLOADS: readonly Workload[] = [

@@ -20,7 +20,7 @@ const GROW_BYTES = 2 ** 21;
  */
 export const mongodbBloat: Workload = {
   name: 'mongodb-bloat',
-  title: 'a cache of half-filled leaf pages, read by YCSB gets of 1 KB objects',
+  title: 'MongoDB: a cache of leaf pages, YCSB gets of 1 KB objects',
   machine: 'ingens',
   parameters: {
     records: { value: 10_000_000, least: 1, what: 'records' },

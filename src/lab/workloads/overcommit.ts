@@ -10,8 +10,7 @@ const BASE_ADDR = 0x100000000000;
  */
 export const overcommit: Workload = {
   name: 'overcommit',
-  title:
-    'processes with sparse memory, a page in each 2 MiB, on a machine too small for the tables',
+  title: 'sparse processes on a machine too small for their tables',
   machine: 'small',
   parameters: {
     processes: { value: 40, least: 1, what: 'processes' },

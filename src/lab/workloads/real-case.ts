@@ -13,7 +13,7 @@ const BASE_ADDR = 0x100000000000;
  */
 export const realCase: Workload = {
   name: 'real-case',
-  title: '55 TiB touched once per 2 MiB, all but 590 GiB given back in 4 KiB pieces',
+  title: '55 TiB touched sparsely, all but 590 GiB given back',
   machine: 'server',
   parameters: {
     tib: { value: 55, least: 1, what: 'TiB of address space' },

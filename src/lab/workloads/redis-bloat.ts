@@ -22,7 +22,7 @@ const SERVER_ADDR = 0x4a0000;
  */
 export const redisBloat: Workload = {
   name: 'redis-bloat',
-  title: 'Redis: filled with 8 KB objects, 70 % deleted at random, then GETs of the rest',
+  title: 'Redis: 8 KB objects, 70 % deleted, GETs of the rest',
   machine: 'ingens',
   parameters: {
     objects: { value: 2 ** 21, least: 1, what: 'objects at first' },

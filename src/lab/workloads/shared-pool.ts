@@ -10,7 +10,7 @@ const BASE_ADDR = 0x100000000000;
  */
 export const sharedPool: Workload = {
   name: 'shared-pool',
-  title: '1,500 processes that share a 300 GiB object, every page touched by each',
+  title: '1,500 processes that each touch all of a shared 300 GiB',
   machine: 'large',
   parameters: {
     processes: { value: 1500, least: 1, what: 'processes' },

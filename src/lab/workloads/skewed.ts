@@ -13,7 +13,7 @@ const BASE_ADDR = 0x7f0000000000 - 2 ** 45;
  */
 export const skewed: Workload = {
   name: 'skewed',
-  title: 'one page in each of many 2 MiB slots, used by a Zipf law, where memory is short',
+  title: 'a page in each 2 MiB, used by a Zipf law, memory is short',
   machine: 'small',
   parameters: {
     slots: { value: 200_000, least: 1, what: 'slots, each with a page and a table' },

@@ -12,7 +12,7 @@ const BASE_ADDR = 0x7f0000000000;
  */
 export const sparsePieces: Workload = {
   name: 'sparse-pieces',
-  title: 'touch one page per 2 MiB, give each back by a 4 KiB MADV_DONTNEED (as allocators do)',
+  title: 'a page in each 2 MiB, given back one by one, as allocators do',
   parameters: { gib: { value: 50, least: 1, what: 'GiB of address space' } },
   *events({ gib = 50 }) {
     yield* touched(gib);
@@ -25,7 +25,7 @@ export const sparsePieces: Workload = {
 
 export const sparseWhole: Workload = {
   name: 'sparse-whole',
-  title: 'touch one page per 2 MiB, give all back by one MADV_DONTNEED',
+  title: 'a page in each 2 MiB, all given back by one MADV_DONTNEED',
   parameters: sparsePieces.parameters,
   *events({ gib = 50 }) {
     yield* touched(gib);
@@ -37,7 +37,7 @@ export const sparseWhole: Workload = {
 /** The loop of the series that followed (Qi Zheng, June 2024): 2 MB written and given back in turn. */
 export const sparseLoop: Workload = {
   name: 'sparse-loop',
-  title: 'write 2 MiB and give them back by one MADV_DONTNEED, 2 MiB after 2 MiB',
+  title: '2 MiB written and given back at once, 2 MiB after 2 MiB',
   parameters: sparsePieces.parameters,
   *events({ gib = 50 }) {
     yield* startProgram(PID);

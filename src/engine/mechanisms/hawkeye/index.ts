@@ -32,7 +32,7 @@ export function hawkeyeWith(options: HawkeyeOptions, overhead: MmuOverhead = new
   const OTHER = 'each decides alone which regions become huge pages';
   return {
     id: 'hawkeye',
-    title: 'huge pages at once from zeroed memory, the most used first, zeros given back (HawkEye)',
+    title: 'huge pages from memory zeroed ahead, zeros back (HawkEye)',
     excludes: {
       ingens: OTHER,
       'ingens-artifact': OTHER,

@@ -21,7 +21,7 @@ export interface IngensVariant {
 
 export const PUBLISHED: IngensVariant = {
   id: 'ingens',
-  title: 'huge pages in the background, from 90 % utilisation on (Ingens)',
+  title: 'huge pages in the background from 90 % use on (Ingens)',
   keepsPartlyFreed: true,
   ignoresFirstFault: false,
   asksOnce: false,
@@ -32,7 +32,7 @@ export const PUBLISHED: IngensVariant = {
 
 export const RELEASED: IngensVariant = {
   id: 'ingens-artifact',
-  title: 'Ingens by the rules of the released kernel, where they differ from the paper',
+  title: 'Ingens as released, where that differs from the paper',
   keepsPartlyFreed: false,
   ignoresFirstFault: true,
   asksOnce: true,

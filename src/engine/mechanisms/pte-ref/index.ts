@@ -15,7 +15,7 @@ import type { Mechanism } from '../mechanism.ts';
  */
 export const pteRef: Mechanism = {
   id: 'pte-ref',
-  title: 'PTE tables freed as soon as their last entry goes (refcounted)',
+  title: 'PTE tables freed when their last entry goes (counted)',
   excludes: {
     'pte-ref-lock': 'two ways to count the same references',
     'pte-ref-percpu': 'two ways to count the same references',
@@ -27,7 +27,7 @@ export const pteRef: Mechanism = {
 export const pteRefLock: Mechanism = {
   id: 'pte-ref-lock',
   variantOf: 'pte-ref',
-  title: 'pte-ref without references of walkers: the count under the table lock',
+  title: 'pte-ref without counting walkers, under the table lock',
   excludes: { 'pte-ref-percpu': 'two ways to count the same references' },
   attach: (m) => countBy(m, REFS_LOCKED),
 };
@@ -36,7 +36,7 @@ export const pteRefLock: Mechanism = {
 export const pteRefPercpu: Mechanism = {
   id: 'pte-ref-percpu',
   variantOf: 'pte-ref',
-  title: 'pte-ref with a counter for each cpu: empty tables are frozen, summed, freed',
+  title: 'pte-ref with a counter for each cpu, frozen and summed',
   excludes: {},
   attach: (m) => countBy(m, REFS_PERCPU),
 };

@@ -25,7 +25,7 @@ export function reservationsWith(options: ReservationOptions): Mechanism {
   const HUGE = 'huge pages and tables that are taken away are not brought together';
   return {
     id: 'reservations',
-    title: 'frames reserved by 2 MiB, huge pages when all of them are used (FreeBSD)',
+    title: 'frames reserved by 2 MiB, huge once all are used (FreeBSD)',
     excludes: {
       hawkeye: 'each decides alone which regions become huge pages',
       ingens: 'each decides alone which regions become huge pages',

@@ -34,7 +34,7 @@ const scanners = new WeakMap<Machine, TableScanner>();
 export function tableScanWith(options: TableScanOptions): Mechanism {
   return {
     id: 'table-scan',
-    title: 'empty PTE tables freed by a scan in the background (100 ms, 256 MB)',
+    title: 'empty PTE tables freed by a scan in the background',
     excludes: {},
     settings: { delayMs: options.delayNs / 1e6, sizeMiB: options.sizeBytes / 2 ** 20 },
     withSettings({ delayMs = 100, sizeMiB = 256 }) {
