@@ -9,4 +9,5 @@ export { type HtmlOptions, htmlReport } from './html-report.ts';
 export { reproducedMarkdown } from './reproduced-markdown.ts';
 export { reproducedText } from './reproduced-terminal.ts';
 export { type TerminalOptions, terminalTable } from './terminal-table.ts';
+export { PLAIN_LINES, wrapWords } from './text-layout.ts';
 export { tlbTable } from './tlb-table.ts';

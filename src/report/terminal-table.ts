@@ -7,6 +7,7 @@ import { hugeSentences } from './huge.ts';
 import { causeSentences, LATENCY_NOTE, latencyTables } from './latency.ts';
 import { markSentences } from './marks.ts';
 import { type MemoryTable, memoryTable } from './memory-table.ts';
+import { COLUMN_GAP, PLAIN_LINES, wrapWords } from './text-layout.ts';
 import {
   formatCount,
   formatDecimal,
@@ -43,7 +44,7 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
   const table = new Table({
     head: columns.map(({ head }) => paint(1, head)),
     colAligns: columns.map((_, at) => (at === 0 ? 'left' : 'right')),
-    chars: LINES,
+    chars: PLAIN_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   for (const row of figures) {
@@ -53,18 +54,19 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
     );
   }
   const lines = [paint(1, title(document)), table.toString(), ''];
-  lines.push(...wrap(note(document), width).map((line) => paint(2, line)));
-  for (const sentence of proofSentences(document, reference)) lines.push(...wrap(sentence, width));
+  lines.push(...wrapWords(note(document), width).map((line) => paint(2, line)));
+  for (const sentence of proofSentences(document, reference))
+    lines.push(...wrapWords(sentence, width));
   const memory = memoryTable(document);
   if (memory !== undefined && widthOfTexts(memory) <= width) {
     lines.push('', plainTable(memory, paint), '');
   } else {
-    for (const sentence of markSentences(document)) lines.push(...wrap(sentence, width));
+    for (const sentence of markSentences(document)) lines.push(...wrapWords(sentence, width));
   }
-  for (const sentence of hugeSentences(document)) lines.push(...wrap(sentence, width));
+  for (const sentence of hugeSentences(document)) lines.push(...wrapWords(sentence, width));
   lines.push(...latencyLines(document, width, paint));
   if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
-  for (const sentence of freedSentences(document)) lines.push(...wrap(sentence, width));
+  for (const sentence of freedSentences(document)) lines.push(...wrapWords(sentence, width));
   return lines.flatMap((text) => text.split('\n').map((line) => line.trimEnd())).join('\n');
 }
 
@@ -75,7 +77,7 @@ function plainTable(
   const table = new Table({
     head: heads.map((head) => paint(1, head)),
     colAligns: heads.map((_, at) => (at === 0 ? 'left' : 'right')),
-    chars: LINES,
+    chars: PLAIN_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   for (const row of rows) table.push([...row]);
@@ -88,7 +90,7 @@ function widthOfTexts({ heads, rows }: MemoryTable): number {
       ...[...head.split('\n'), ...rows.map((row) => row[at] ?? '')].map(({ length }) => length),
     ),
   );
-  return widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+  return widths.reduce((sum, width) => sum + width + COLUMN_GAP.length, -COLUMN_GAP.length);
 }
 
 /** Modelled times, if any, with what they are. */
@@ -107,8 +109,8 @@ function latencyLines(
     };
     lines.push(plainTable(plain, paint), '');
   }
-  lines.push(...wrap(LATENCY_NOTE, width).map((line) => paint(2, line)));
-  for (const sentence of causeSentences(document)) lines.push(...wrap(sentence, width));
+  lines.push(...wrapWords(LATENCY_NOTE, width).map((line) => paint(2, line)));
+  for (const sentence of causeSentences(document)) lines.push(...wrapWords(sentence, width));
   return lines;
 }
 
@@ -126,7 +128,7 @@ function waysTable(
   const table = new Table({
     head: heads.map((head) => paint(1, head)),
     colAligns: heads.map((_, at) => (at === 0 || at === 6 ? 'left' : 'right')),
-    chars: LINES,
+    chars: PLAIN_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   for (const { kernel, emptyTables, freed, madeAgain, work } of ways) {
@@ -195,45 +197,12 @@ function columnsThatFit(
 }
 
 function widthOf(columns: readonly Column[], figures: readonly KernelFigures[]): number {
-  let width = -GAP.length;
+  let width = -COLUMN_GAP.length;
   for (const { head, cell } of columns) {
     const texts = [...head.split('\n'), ...figures.map(cell)];
-    width += GAP.length + Math.max(...texts.map((text) => text.length));
+    width += COLUMN_GAP.length + Math.max(...texts.map((text) => text.length));
   }
   return width;
-}
-
-const GAP = '  ';
-
-/** No box: one line under the head. */
-const LINES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: GAP,
-};
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** A name from a file must not steer the terminal. */

@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import type { Row } from '../../../bench/index.ts';
 import { InputError } from '../../base/index.ts';
+import { PLAIN_LINES } from '../../report/index.ts';
 import { print, printJson } from '../output.ts';
 
 interface BenchFlags {
@@ -52,7 +53,7 @@ function tableOf(rows: readonly Row[]): string {
   const table = new Table({
     head: ['benchmark', 'ours', 'peer', '', 'unit', 'ratio', 'low', 'high'],
     colAligns: ['left', 'right', 'left', 'right', 'left', 'right', 'right', 'right'],
-    chars: LINES,
+    chars: PLAIN_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   for (const row of rows) {
@@ -71,22 +72,3 @@ function figure(value: number | null): string {
     ? Math.round(value).toLocaleString('en-US')
     : String(Number(value.toPrecision(3)));
 }
-
-/** No box: one line under the head. */
-const LINES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '  ',
-};

@@ -13,6 +13,7 @@ import {
   WORKLOADS,
   type WorkloadParameter,
 } from '../../lab/index.ts';
+import { wrapWords } from '../../report/index.ts';
 import { isTerminal, print, printJson, terminalWidth } from '../output.ts';
 import { recordingNames } from '../sources.ts';
 
@@ -172,17 +173,4 @@ function printRows(rows: readonly Row[], indent: string): void {
     print(`${indent}${name.padEnd(width)}${first}`);
     for (const line of more) print(' '.repeat(indent.length + width) + line);
   }
-}
-
-/** Lines of at most `width` characters, but for words that are longer. */
-function wrapWords(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line += (line === '' ? '' : ' ') + word;
-  }
-  return [...lines, line];
 }

@@ -1,7 +1,7 @@
 import { allocExtent, allocExtents, freeExtent } from '../frames/alloc.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { changeRunMappings } from '../frames/map-count.ts';
-import { EXTENT_ANON, EXTENT_OBJECT } from '../frames/pageblock.ts';
+import { EXTENT_ANON, EXTENT_OBJECT, formatExtent } from '../frames/pageblock.ts';
 import { wantsHuge } from '../huge/eligible.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -157,13 +157,8 @@ function formatExtents(
   mapping: number,
   index: number,
 ): void {
-  const w = m.words;
   for (let i = 0; i < pages; i += L.BLOCK_FRAMES) {
-    const block = blockOf(m, base + i);
-    w[block + L.B_MAPPING] = mapping;
-    w[block + L.B_INDEX] = ((index + i) % 4294967296) | 0;
-    w[block + L.B_MAPCOUNT] = 0;
-    w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
+    formatExtent(m, blockOf(m, base + i), mapping, ((index + i) % 4294967296) | 0, 0);
   }
 }
 

@@ -147,6 +147,21 @@ export function detachChunk(m: Machine, block: number): void {
   if (m.isShared) m.unlock(m.arenaLock);
 }
 
+/** Whose the frames of an extent are, from which page on (32 bits), and how often mapped. */
+export function formatExtent(
+  m: Machine,
+  block: number,
+  mapping: number,
+  index: number,
+  mapCount: number,
+): void {
+  const w = m.words;
+  w[block + L.B_MAPPING] = mapping;
+  w[block + L.B_INDEX] = index;
+  w[block + L.B_MAPCOUNT] = mapCount;
+  w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
+}
+
 /**
  * Breaks an extent into 512 frames with records of their own that say the same. Nothing changes
  * for whoever maps them: entries name frames, and each frame is mapped as often as the extent was.

@@ -1,7 +1,7 @@
 import { allocBlock, allocExtent } from '../frames/alloc.ts';
 import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
-import { blockZone, EXTENT_ANON } from '../frames/pageblock.ts';
+import { blockZone, EXTENT_ANON, formatExtent } from '../frames/pageblock.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { tryToCompact } from '../migrate/compact.ts';
@@ -77,11 +77,9 @@ function compactFor(
 export function formatHuge(m: Machine, base: number, vma: number, hi: number, lo: number): void {
   const w = m.words;
   const block = blockOf(m, base);
-  w[block + L.B_MAPPING] = w[vma + V_ANON_VMA];
-  w[block + L.B_INDEX] = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
-  w[block + L.B_MAPCOUNT] = 1;
+  const index = (Math.imul(hi, m.loPages) + lo + w[vma + V_INDEX_DELTA]) | 0;
+  formatExtent(m, block, w[vma + V_ANON_VMA], index, 1);
   markFolio(m, block);
   queueUnderused(m, block);
-  w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
   if (m.contentsAt !== 0) w.fill(0, m.contentsAt + base, m.contentsAt + base + m.entryCount);
 }
