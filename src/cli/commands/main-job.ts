@@ -38,5 +38,6 @@ export async function mainJob(
 }
 
 function runBundled(name: string): RunOutcome {
-  return runSource(findSource(name, undefined, [], 1), MAIN_KERNELS, 1);
+  const hasReport = name === MAIN_RECORDING;
+  return runSource(findSource(name, undefined, [], 1), MAIN_KERNELS, 1, { hasReport });
 }

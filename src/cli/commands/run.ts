@@ -100,13 +100,11 @@ async function run(name: string, flags: RunFlags): Promise<void> {
   const seed = parseSeed(flags.seed);
   const { own, time, others } = splitSettings(flags.set ?? []);
   const source = findSource(name, flags.machine, others, seed);
-  const outcome = runSource(
-    source,
-    flags.kernel ?? MAIN_KERNELS,
-    seed,
-    own,
-    timeOptions(flags, time),
-  );
+  const outcome = runSource(source, flags.kernel ?? MAIN_KERNELS, seed, {
+    settings: own,
+    time: timeOptions(flags, time),
+    hasReport: flags.report !== undefined,
+  });
   if (flags.report !== undefined) await writeReport(flags.report, outcome);
   if (flags.json) {
     printJson(outcome.document);
@@ -132,13 +130,20 @@ function timeOptions(
   return isAsked ? { settings, hardware } : undefined;
 }
 
-/** Replays a source under each kernel; `settings` are those of mechanisms. */
+export interface RunWishes {
+  /** Those of mechanisms. */
+  readonly settings?: readonly string[];
+  readonly time?: TimeOptions | undefined;
+  /** There will be a report: its pictures cost looks at tables and frames. */
+  readonly hasReport?: boolean;
+}
+
+/** Replays a source under each kernel. */
 export function runSource(
   source: Source,
   kernelNames: readonly string[],
   seed: number,
-  settings: readonly string[] = [],
-  time?: TimeOptions,
+  { settings = [], time, hasReport = false }: RunWishes = {},
 ): RunOutcome {
   const kernels = parseKernels(kernelNames, settings);
   const counted = source.isGenerated ? GENERATED : countTrace(source.open());
@@ -153,20 +158,23 @@ export function runSource(
       seed,
       nowMs: () => performance.now(),
       onProgress: (events) => progress.update(events),
-      onSample: (system, event) => {
+    };
+    if (hasReport) {
+      options.onSample = (system, event) => {
         picture = takePicture(system, event.pid);
-      },
-      onEnd: (system) => {
+      };
+      options.onEnd = (system) => {
         picture ??= takePicture(system, counted.firstPid);
         frames.push(takeFrameMap(system.machine));
-      },
-    };
+      };
+    }
     if (time !== undefined) options.time = time;
     if (counted.sampledPid !== 0) options.mainPid = counted.sampledPid;
     else options.mainPid = counted.firstPid;
-    const history = new RegionHistory(options.mainPid);
-    options.regions = history;
-    regions.push(history);
+    if (hasReport) {
+      options.regions = new RegionHistory(options.mainPid);
+      regions.push(options.regions);
+    }
     const result = replay(source.open(), kernel, options);
     progress.stop();
     pictures.push(picture);
