@@ -1,17 +1,10 @@
 import { errnoName, InputError } from '../../base/index.ts';
 import {
   type Counters,
-  HUGE_SIZES,
-  Kcompactd,
-  Khugepaged,
-  type KsmCounters,
-  type Machine,
   type MachineOptions,
   runKswapd,
   System,
-  unmappedFolioFrames,
   usedFrameCount,
-  type Vmstat,
 } from '../../engine/index.ts';
 import {
   OP_NAMES,
@@ -26,17 +19,12 @@ import { attachMechanisms, type Kernel } from '../kernels.ts';
 import { Timekeeper, type TimeOptions } from '../time/timekeeper.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
+import { KernelThreads } from './kernel-threads.ts';
+import { machineCounters } from './machine-counters.ts';
 import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
 import type { RegionHistory } from './region-history.ts';
-import type {
-  HugePageCounters,
-  MarkPoint,
-  MechanismCounters,
-  OutcomeDifference,
-  ProcessCounters,
-  RunResult,
-} from './result.ts';
+import type { MarkPoint, OutcomeDifference, ProcessCounters, RunResult } from './result.ts';
 import { Series, totalsOf } from './series.ts';
 import { TruthCheck } from './truth.ts';
 
@@ -98,8 +86,7 @@ class Replay {
   readonly #peak: PeakTracker;
   readonly #freed: FreedTablesLog;
   readonly #clock = new ModelledClock();
-  readonly #khugepaged: Khugepaged | null;
-  readonly #kcompactd: Kcompactd | null;
+  readonly #threads: KernelThreads;
   readonly #time: Timekeeper | null;
   /** A mechanism or khugepaged wants to know the time. */
   readonly #isTimed: boolean;
@@ -124,11 +111,9 @@ class Replay {
     attachMechanisms(this.#system.machine, kernel, options.seed ?? 1);
     this.#system.machine.kswapd.isAttached = true;
     this.#freed = new FreedTablesLog(this.#system.machine);
-    this.#khugepaged = khugepagedOf(this.#system.machine);
-    this.#kcompactd = kcompactdOf(this.#system.machine, machineOptions);
+    this.#threads = new KernelThreads(this.#system.machine, machineOptions);
     const { events, ksm } = this.#system.machine;
-    const hasThreads = this.#khugepaged !== null || this.#kcompactd !== null;
-    this.#isTimed = hasThreads || events.returnToUser !== null || ksm !== null;
+    this.#isTimed = this.#threads.areAny || events.returnToUser !== null;
     if (ksm !== null && events.tablesShort !== null) {
       throw new InputError(
         `ksm: merging pages and storing page tables (${kernel.name}) are not brought together`,
@@ -207,9 +192,7 @@ class Replay {
   /** The process goes on running, if it still does: mechanisms that wait for that may act. */
   #returnToUser(event: TraceEvent): void {
     const nowNs = this.#time?.nowNs(event) ?? this.#clock.after(event);
-    this.#khugepaged?.run(nowNs);
-    this.#kcompactd?.run(nowNs);
-    this.#system.machine.ksm?.ksmd.run(nowNs);
+    this.#threads.run(nowNs);
     if (event.op === Op.mark || event.op === Op.sample || event.op === Op.request) return;
     const process = this.#system.process(event.pid);
     if (process === undefined) return;
@@ -340,10 +323,7 @@ class Replay {
         oomKills,
         tablesMade,
         processes,
-        ...this.#reclaim(),
-        ...this.#hugePages(),
-        ...this.#ksm(),
-        ...this.#mechanismCounters(),
+        ...machineCounters(this.#system.machine, this.#kernel, this.#threads),
       },
       peak: { ...peak, oomKills, tablesMade },
       series: this.#series.points,
@@ -351,46 +331,6 @@ class Replay {
       ...(this.#time === null ? {} : { time: this.#time.result() }),
       tablesFreedBy: this.#freed.result(),
     };
-  }
-
-  /** What reclaim did; nothing where memory was never short. */
-  #reclaim(): { reclaim?: Vmstat } {
-    const { vmstat } = this.#system.machine;
-    return vmstat.pgscanKswapd + vmstat.pgscanDirect === 0 ? {} : { reclaim: { ...vmstat } };
-  }
-
-  /** What huge pages cost the machine; absent where it has none. */
-  #hugePages(): { hugePages?: HugePageCounters } {
-    const { machine } = this.#system;
-    if (machine.huge.enabled === 'disabled') return {};
-    const { hugeFallbacks, compactionsInFault, deferredSplits } = machine;
-    return {
-      hugePages: {
-        hugeFallbacks,
-        compactionsInFault,
-        deferredSplits,
-        ...(machine.contentsAt === 0 ? {} : { underusedSplits: machine.underusedSplits }),
-        unmappedKiB: unmappedFolioFrames(machine) * 4,
-        ...sizesOf(machine),
-        ...(this.#khugepaged === null ? {} : { khugepaged: { ...this.#khugepaged.counters } }),
-        ...(this.#kcompactd === null ? {} : { kcompactd: { ...this.#kcompactd.counters } }),
-      },
-    };
-  }
-
-  /** What samepage merging did; absent where there is none. */
-  #ksm(): { ksm?: KsmCounters } {
-    const { ksm } = this.#system.machine;
-    return ksm === null ? {} : { ksm: ksm.counters() };
-  }
-
-  /** Counters of the whole machine that the kernel's mechanisms keep, each under its id. */
-  #mechanismCounters(): MechanismCounters {
-    const all: MechanismCounters = {};
-    for (const { id, counters } of this.#kernel.mechanisms) {
-      if (counters !== undefined) Object.assign(all, { [id]: counters(this.#system.machine) });
-    }
-    return all;
   }
 
   #finalCounters(): { final: Counters; processes: Record<string, ProcessCounters> } {
@@ -421,44 +361,6 @@ function addEvents(sum: Counters, more: Counters): void {
     const value = more[name];
     if (value !== undefined) sum[name] = (sum[name] ?? 0) + value;
   }
-}
-
-/** Of each size below 2 MiB that is on. */
-function sizesOf(machine: Machine): Pick<HugePageCounters, 'sizes'> {
-  if (machine.sizeOrders === null) return {};
-  const sizes: NonNullable<HugePageCounters['sizes']> = {};
-  for (const [i, size] of HUGE_SIZES.entries()) {
-    if ((machine.huge.sizes[size] ?? 'never') === 'never') continue;
-    const order = i + 2;
-    sizes[size] = {
-      faults: machine.sizeFaults[order] as number,
-      fallbacks: machine.sizeFallbacks[order] as number,
-    };
-  }
-  return { sizes };
-}
-
-/** khugepaged with what it may do on this machine; null where there are no huge pages for it. */
-function khugepagedOf(machine: Machine): Khugepaged | null {
-  const { enabled } = machine.huge;
-  // A mechanism that makes huge pages in the background does so in its place.
-  if (enabled === 'never' || !machine.hasHugeFaults || !machine.hasKhugepaged) return null;
-  const khugepaged = new Khugepaged(machine);
-  const { spaceGone } = machine.events;
-  machine.events.spaceGone = (m, mm) => {
-    spaceGone?.(m, mm);
-    khugepaged.forget(mm);
-  };
-  return khugepaged;
-}
-
-/**
- * kcompactd where huge pages are Linux's own, or where somebody has said how much it is to do. A
- * mechanism that makes huge pages in the background compacts in its own way.
- */
-function kcompactdOf(machine: Machine, options: MachineOptions): Kcompactd | null {
-  const isWanted = machine.hasHugeFaults || (options.compactionProactiveness ?? 0) > 0;
-  return isWanted && !machine.isShared ? new Kcompactd(machine) : null;
 }
 
 /** Times are modelled where asked for, and where the trace says who serves its requests. */

@@ -34,12 +34,8 @@ export interface RunResult {
   };
   final: RunCounters & {
     processes: Record<string, ProcessCounters>;
-    /** What reclaim did, in the background and directly; absent where memory was never short. */
-    reclaim?: Vmstat;
-    hugePages?: HugePageCounters;
-    /** Samepage merging; absent where there is none. */
-    ksm?: KsmCounters;
-  } & MechanismCounters;
+  } & MachineCounters &
+    MechanismCounters;
   peak: RunCounters;
   series: SeriesPoint[];
   /** Totals at each mark of the trace, in order; the first 1,000. */
@@ -65,6 +61,15 @@ export interface HugePageCounters {
   kcompactd?: KcompactdCounters;
   /** Pages of 16 KiB to 1 MiB that faults gave, and faults that found no such block; those that are on. */
   sizes?: Record<string, { faults: number; fallbacks: number }>;
+}
+
+/** Of the whole machine. */
+export interface MachineCounters {
+  /** What reclaim did, in the background and directly; absent where memory was never short. */
+  reclaim?: Vmstat;
+  hugePages?: HugePageCounters;
+  /** Samepage merging; absent where there is none. */
+  ksm?: KsmCounters;
 }
 
 /** What mechanisms count of the whole machine, under their ids; absent where they are not attached. */

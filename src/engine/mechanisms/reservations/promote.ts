@@ -1,8 +1,9 @@
+import type { PageAddedHook } from '../../events.ts';
 import { blockOf } from '../../frames/frame-record.ts';
 import { isReserved } from '../../frames/reservation.ts';
 import { holdsSlot } from '../../huge/eligible.ts';
 import { BLOCK_FRAMES } from '../../layout.ts';
-import type { Machine, PageAddedHook } from '../../machine.ts';
+import type { Machine } from '../../machine.ts';
 import { C_COLLAPSES, mmCounters } from '../../space/mm.ts';
 import { vmaLookup } from '../../space/vma.ts';
 import { ENTRY_ACCESSED, ENTRY_PAGE, KIND_MASK } from '../../tables/entry.ts';
