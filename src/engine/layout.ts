@@ -43,7 +43,6 @@ export const H_SWAP_CACHE = 22;
 export const H_SWAP_FREE = 23;
 /** Frames in all zones that the buddy manages, and those reserved at boot. */
 export const H_FRAMES = 20;
-export const H_COMMITTED = 21;
 /** Frames of a memory block, the unit of hot-plug. */
 export const H_MEMORY_BLOCK = 24;
 /** State of stored tables (tables/stored.ts); 0 while no mechanism stores any. */

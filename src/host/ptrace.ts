@@ -15,13 +15,11 @@ const PTRACE_GETEVENTMSG = 0x4201;
 const PTRACE_SEIZE = 0x4206;
 const PTRACE_INTERRUPT = 0x4207;
 
-export const PTRACE_O_TRACESYSGOOD = 1;
 export const PTRACE_O_TRACEFORK = 2;
 export const PTRACE_O_EXITKILL = 0x100000;
 
 /** Wait for threads and forked children alike (linux/wait.h). */
 const WALL = 0x40000000;
-const WNOHANG = 1;
 
 export const SIGTRAP = 5;
 export const SIGBUS = 7;
@@ -30,7 +28,6 @@ export const SIGSEGV = 11;
 
 export const PTRACE_EVENT_NONE = 0;
 export const PTRACE_EVENT_FORK = 1;
-export const PTRACE_EVENT_STOP = 128;
 
 /** Why a wait returned. */
 export type Stop =
@@ -134,21 +131,8 @@ export function getEventMessage(pid: number): number {
 
 /** Waits until the thread stops or ends. */
 export function waitFor(pid: number): Stop {
-  const stop = waitOnce(pid, WALL);
-  if (stop === null) throw new Error(`waitpid of ${pid}: no status`);
-  return stop;
-}
-
-/** The thread's next stop or end if there is one already, else null. */
-export function poll(pid: number): Stop | null {
-  return waitOnce(pid, WALL | WNOHANG);
-}
-
-function waitOnce(pid: number, options: number): Stop | null {
   for (;;) {
-    const got = libc().waitpid(pid, waitStatus, options);
-    if (got === 0) return null;
-    if (got > 0) return decodeStatus(waitStatus[0]!);
+    if (libc().waitpid(pid, waitStatus, WALL) > 0) return decodeStatus(waitStatus[0]!);
     const errno = libc().errno();
     if (errno !== Errno.EINTR) throw new Error(`waitpid of ${pid}: ${errnoName(errno)}`);
   }

@@ -162,7 +162,7 @@ const range = { addr: address('addr'), len: number('len') };
 const counters = Object.fromEntries(SAMPLE_FIELDS.map((field) => [`${field}?`, setCounter(field)]));
 
 /** Which keys each op has. Everything else is kept as `extra`. */
-export const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFields>([
+const FIELDS_BY_OP: ReadonlyMap<string, OpFields> = new Map<string, OpFields>([
   [
     'mmap',
     opFields(Op.mmap, {

@@ -72,7 +72,7 @@ export function unmapFolioFrame(m: Machine, rec: number, block: number): void {
 }
 
 /** The page becomes 512 small ones, of which those that nothing maps are free; how many. */
-export function splitFolio(m: Machine, block: number): number {
+function splitFolio(m: Machine, block: number): number {
   const w = m.words;
   const hasUnmapped = isPartlyUnmapped(m, block);
   unmarkFolio(m, block);

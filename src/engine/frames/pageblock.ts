@@ -12,7 +12,6 @@ import {
   FRAME_WORDS,
   TYPE_ANON,
   TYPE_OBJECT,
-  TYPE_TAIL,
 } from './frame-record.ts';
 
 /**
@@ -183,12 +182,4 @@ export function breakExtent(m: Machine, pfn: number): void {
   setBlockExtent(m, block, EXTENT_NONE);
   // Of a huge page: how many of its frames are mapped.
   w[block + L.B_MAPCOUNT] = L.BLOCK_FRAMES;
-}
-
-/** True if no frame of a block with records is in use or on any list; for validate(). */
-export function chunkIsAllTail(m: Machine, chunk: number): boolean {
-  for (let i = 0; i < L.BLOCK_FRAMES; i++) {
-    if (m.words[chunk + i * FRAME_WORDS + F_STATE] !== TYPE_TAIL) return false;
-  }
-  return true;
 }

@@ -139,7 +139,7 @@ export function depopulate(m: Machine, rec: number, block: number): void {
 }
 
 /** Ends a reservation: what is held comes free, its pages stay where they are; how many frames. */
-export function breakReservation(m: Machine, block: number): number {
+function breakReservation(m: Machine, block: number): number {
   const w = m.words;
   const z = zoneAt(m, blockZone(m, block));
   const first = firstFrame(m, block);

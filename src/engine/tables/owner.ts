@@ -11,7 +11,6 @@ export const OWNER_ROOT_LEVEL = 2;
 export const OWNER_TABLES = 3;
 /** Last-level tables without any entry. */
 export const OWNER_EMPTY_TABLES = 8;
-export const OWNER_WORDS = 9;
 
 export const OWNER_MM = 1;
 export const OWNER_OBJECT = 2;

@@ -9,7 +9,7 @@ import { objectType } from '../../engine/objects/object.ts';
 import { VM_GROWSDOWN } from '../../engine/space/vm-flags.ts';
 
 /** What memory a table serves: the area that has the most of its span. */
-export const SLOT_KINDS = ['heap', 'anon', 'shmem', 'file', 'stack'] as const;
+const SLOT_KINDS = ['heap', 'anon', 'shmem', 'file', 'stack'] as const;
 export type SlotKind = (typeof SLOT_KINDS)[number];
 
 /**

@@ -22,7 +22,7 @@ export interface Causes {
   compaction: number;
 }
 
-export function noCauses(): Causes {
+function noCauses(): Causes {
   return { entry: 0, zeroing: 0, copying: 0, swapIn: 0, reclaim: 0, compaction: 0 };
 }
 

@@ -148,6 +148,6 @@ function observationsDiffer(
 }
 
 /** `100000000000-100000200000 rw p` */
-export function vmaText(row: readonly [number, number, string, string]): string {
+function vmaText(row: readonly [number, number, string, string]): string {
   return `${row[0].toString(16)}-${row[1].toString(16)} ${row[2]} ${row[3]}`;
 }

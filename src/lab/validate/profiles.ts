@@ -27,7 +27,7 @@ import {
 } from '../../base/index.ts';
 
 /** What operations can be drawn beyond private anonymous NORESERVE mappings and their plain calls. */
-export const FEATURES = [
+const FEATURES = [
   'errors',
   'reserve',
   'noreplace',

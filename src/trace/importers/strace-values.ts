@@ -87,7 +87,7 @@ export function straceResult(text: string): { value: number; errno: number; isKn
 }
 
 /** Stands for an error that pagelab has no number for: it failed, more is not kept. */
-export const UNKNOWN_ERRNO = -1;
+const UNKNOWN_ERRNO = -1;
 
 /** Splits arguments at commas that stand in no bracket and no string. */
 export function splitArguments(text: string): string[] {
