@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Random } from '../../src/base/index.ts';
+import { seedOf } from '../seed.ts';
 import { assertRefused, PROGRAM, scratch, twoAtATime } from './command.ts';
 
 /** What is wrong is said in one line, with the place, and the exit code is 2. */
@@ -101,8 +102,7 @@ test('lines that cannot be: file and line are named', async () => {
 });
 
 test('a binary trace that was cut or changed anywhere', async (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   const rounds = [...Array(10).keys()];
   await twoAtATime(rounds, async (round) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Random } from '../../src/base/index.ts';
 import {
   allocExtent,
@@ -21,17 +21,12 @@ import { drainAllPcp, freeToPcp, PCP_BASES, PCP_TOPS, pcpAt } from '../../src/en
 import { RESERVED_FRAMES, zoneAt } from '../../src/engine/frames/zones.ts';
 import { freeFrameCount, Machine } from '../../src/engine/index.ts';
 import * as L from '../../src/engine/layout.ts';
+import { seedOf } from '../seed.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const BLOCK = 512;
 const TYPES = [MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE];
-
-function seedOf(t: TestContext): number {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
-  return seed;
-}
 
 /** What is taken from a machine, kept apart from it: which frames, and as what. */
 class Taken {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   MADV_DONTNEED,
   MAP_ANONYMOUS,
@@ -33,6 +33,7 @@ import * as L from '../../src/engine/layout.ts';
 import { compactionSuitable } from '../../src/engine/migrate/compact.ts';
 import { entryWord } from '../../src/engine/tables/leaf.ts';
 import { findLeaf } from '../../src/engine/tables/walk.ts';
+import { seedOf } from '../seed.ts';
 import { History } from './history.ts';
 
 const MIB = 2 ** 20;
@@ -40,12 +41,6 @@ const PAGE = 4096;
 const AT = 0x100000000000;
 const RW = PROT_READ | PROT_WRITE;
 const ANON = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-
-function seedOf(t: TestContext): number {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
-  return seed;
-}
 
 /** A machine whose only zone has that many free blocks of each order, as far as counts go. */
 function zoneWith(counts: readonly number[]): Machine {

@@ -19,6 +19,7 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { K_RESTORES, storedState } from '../../src/engine/tables/stored.ts';
+import { seedOf } from '../seed.ts';
 
 /** Virtual machines: second-level tables, always full of valid entries, reclaimed as the guest runs. */
 const MIB = 2 ** 20;
@@ -48,8 +49,7 @@ test('by hand: a guest of three tables', () => {
 
 for (const mechanism of [tableReclaim, tableReclaimAged]) {
   test(`tables of guests go under pressure, and the guests do not notice: ${mechanism.id}`, (t) => {
-    const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-    t.diagnostic(`PAGELAB_SEED=${seed}`);
+    const seed = seedOf(t);
     const random = new Random(seed);
     const system = new System({ nodeBytes: [256 * MIB], swapBytes: 64 * MIB, bufferMiB: 128 });
     const m = system.machine;

@@ -13,6 +13,7 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { bucketOf } from '../../src/engine/mechanisms/hawkeye/access-map.ts';
+import { seedOf } from '../seed.ts';
 
 /** HawkEye by hand-computed cases, and what a program reads against what it wrote. */
 
@@ -229,8 +230,7 @@ for (const hasContents of [true, false]) {
 
 /** Without contents there is no swap, so a page that was written is there. */
 function randomHistory(t: TestContext, hasContents: boolean): void {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   let recovered = 0;
   for (let round = 0; round < 10; round++) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   Errno,
   MAP_ANONYMOUS,
@@ -31,6 +31,7 @@ import {
 } from '../../src/engine/index.ts';
 import * as L from '../../src/engine/layout.ts';
 import { frameUse } from '../../src/engine/migrate/frame-use.ts';
+import { seedOf } from '../seed.ts';
 import { History } from './history.ts';
 
 const MIB = 2 ** 20;
@@ -43,12 +44,6 @@ const DMA32 = 0;
 /** Blocks so small that the kernel's image has the first for itself. */
 const SMALL = 4 * MIB;
 const BOTH = ['linux', 'movable'] as const;
-
-function seedOf(t: TestContext): number {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
-  return seed;
-}
 
 function makeSystem(options: MachineOptions, hasMovableTables = false): System {
   const system = new System({ bufferMiB: 512, ...options });

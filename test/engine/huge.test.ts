@@ -5,7 +5,6 @@ import {
   MADV_DONTNEED,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
-  MADV_PAGEOUT,
   Random,
   THP_DISABLE,
   THP_DISABLE_EXCEPT_ADVISED,
@@ -21,6 +20,8 @@ import {
   System,
   validateMachine,
 } from '../../src/engine/index.ts';
+import { seedOf } from '../seed.ts';
+import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 
 /** Huge pages by hand-computed cases; against the running kernel: test/kernel/engine.test.ts. */
 
@@ -273,9 +274,16 @@ test('khugepaged goes from one process to the next, and comes to those that were
   validateMachine(system.machine);
 });
 
+const PROGRAMS: RandomProgramOptions = {
+  mix: {
+    ...{ mmap: 18, touch: 32, dontneed: 12, hugepage: 8, collapse: 8, pageout: 5 },
+    ...{ munmap: 3, mprotect: 4, mremap: 4, fork: 3 },
+  },
+  ...{ at: AT, slots: 8, pagesMax: 700, wholeChance: 0.7, touchesMax: 600, strideMax: 1 },
+};
+
 test('random operations with huge pages on little memory: every count stays true', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   for (let round = 0; round < 12; round++) {
     const enabled = random.pick(['always', 'madvise'] as const);
@@ -283,37 +291,10 @@ test('random operations with huge pages on little memory: every count stays true
       { enabled, defrag: random.pick(['always', 'never'] as const) },
       32,
     );
-    const live = [first];
+    const programs = new RandomPrograms(system, first, random, PROGRAMS);
     const khugepaged = new Khugepaged(system.machine);
     system.machine.events.spaceGone = (_m, mm) => khugepaged.forget(mm);
-    for (let i = 0; i < 400; i++) {
-      const one = random.pick(live);
-      const at = AT + random.below(8 * 512) * PAGE;
-      const len = (random.chance(0.4) ? 512 : 1 + random.below(700)) * PAGE;
-      const slot = AT + random.below(8) * HUGE;
-      const [addr, bytes] = random.chance(0.5) ? [at, len] : [slot, HUGE];
-      const roll = random.below(100);
-      if (roll < 18) one.mmap(addr, bytes, 3, ANON);
-      else if (roll < 50) one.touch(addr, random.chance(0.8), 1 + random.below(600));
-      else if (roll < 62) one.madvise(addr, bytes, MADV_DONTNEED);
-      else if (roll < 70) one.madvise(addr, bytes, MADV_HUGEPAGE);
-      else if (roll < 78) one.madvise(addr, bytes, MADV_COLLAPSE);
-      else if (roll < 83) one.madvise(addr, bytes, MADV_PAGEOUT);
-      else if (roll < 86) one.munmap(addr, bytes);
-      else if (roll < 90) one.mprotect(addr, bytes, random.pick([1, 3]));
-      else if (roll < 94) one.mremap(addr, bytes, bytes, 3, AT + random.below(8 * 512) * PAGE);
-      else if (roll < 97 && live.length < 3) {
-        const child = system.fork(one, 100 + round * 1000 + i);
-        if (child !== undefined) live.push(child);
-      } else if (live.length > 1) {
-        const [gone] = live.splice(1 + random.below(live.length - 1), 1);
-        system.exit(gone as Process);
-      }
-      if (system.process(1) === undefined) break;
-      for (let k = live.length - 1; k >= 0; k--) {
-        if (system.process((live[k] as Process).pid) === undefined) live.splice(k, 1);
-      }
-      if (live.length === 0) break;
+    for (let i = 0; i < 400 && programs.step(); i++) {
       if (i % 50 === 0) khugepaged.pass();
       if (i % 20 === 0) validateMachine(system.machine);
     }

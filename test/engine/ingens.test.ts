@@ -10,6 +10,7 @@ import {
   System,
   validateMachine,
 } from '../../src/engine/index.ts';
+import { seedOf } from '../seed.ts';
 
 /** Ingens by hand-computed cases: 90 % of 512 pages are 460. */
 
@@ -175,8 +176,7 @@ test('idle huge pages count more: the active process is served until it has twic
 });
 
 test('random operations under Ingens: every count stays true', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   for (let round = 0; round < 10; round++) {
     const { system, tick } = start(random.chance(0.5) ? BY_USE : {}, 32);

@@ -19,6 +19,7 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { type RbNode, RbTree } from '../../src/engine/ksm/rb-tree.ts';
+import { seedOf } from '../seed.ts';
 import { KsmPrograms } from './ksm-model.ts';
 
 /** Samepage merging by hand-computed cases, and random programs that must not notice it. */
@@ -270,8 +271,7 @@ test('a hot huge page is shared as a whole only, a cold one page by page', () =>
 
 for (const hugePages of KSM_HUGE_MODES) {
   test(`programs do not notice merging: ${hugePages}`, (t) => {
-    const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-    t.diagnostic(`PAGELAB_SEED=${seed}`);
+    const seed = seedOf(t);
     const random = new Random(seed);
     const programs = new KsmPrograms(
       {
@@ -303,8 +303,7 @@ for (const hugePages of KSM_HUGE_MODES) {
 }
 
 test('the red-black tree keeps order and balance', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   const tree = new RbTree<number>();
   const nodes = new Map<number, RbNode<number>>();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
   MADV_DONTNEED,
   MADV_FREE,
@@ -23,6 +23,7 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { attachMechanisms, parseKernel } from '../../src/lab/index.ts';
+import { seedOf } from '../seed.ts';
 
 /**
  * Processes that want more memory than there is, held against a plain model: which pages of
@@ -45,12 +46,6 @@ const STEPS = 60_000;
 const CHECK_EVERY = 10_000;
 const RW = PROT_READ | PROT_WRITE;
 const ANON = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-
-function seedOf(t: TestContext): number {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
-  return seed;
-}
 
 /** A process and what it must have. */
 interface Modelled {

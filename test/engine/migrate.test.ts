@@ -30,16 +30,11 @@ import {
   migrateFrame,
   migrateTablesExtent,
 } from '../../src/engine/migrate/migrate.ts';
+import { seedOf } from '../seed.ts';
 import { History } from './history.ts';
 
 const MIB = 2 ** 20;
 const OPTIONS = { nodeBytes: [1024 * MIB], swapBytes: 256 * MIB, bufferMiB: 512 };
-
-function seedOf(t: TestContext): number {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
-  return seed;
-}
 
 /** Moves frames in use, chosen at random; how many pages, tables and index tables moved. */
 function migrateSome(system: System, random: Random, tries: number): Record<string, number> {

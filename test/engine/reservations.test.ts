@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  MADV_COLLAPSE,
-  MADV_DONTNEED,
-  MADV_NOHUGEPAGE,
-  MADV_PAGEOUT,
-  Random,
-} from '../../src/base/index.ts';
+import { MADV_DONTNEED, MADV_NOHUGEPAGE, Random } from '../../src/base/index.ts';
 import { blockOf } from '../../src/engine/frames/frame-record.ts';
 import { isReserved } from '../../src/engine/frames/reservation.ts';
 import {
@@ -22,6 +16,8 @@ import { B_INDEX, B_NEXT, H_RESERVED_FIRST } from '../../src/engine/layout.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../../src/engine/tables/entry.ts';
 import { entryFlags, entryWord } from '../../src/engine/tables/leaf.ts';
 import { findTable } from '../../src/engine/tables/walk.ts';
+import { seedOf } from '../seed.ts';
+import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 import { ReservationModel } from './reservation-model.ts';
 
 /** Reservations by hand-computed cases, and against a model written for clarity. */
@@ -207,8 +203,7 @@ function queueOf(machine: Machine): number[] {
 }
 
 test('as the model: which pages stand together, the queue, what was made, broken and promoted', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   const slots = 6;
   const first = (AT / PAGE) % 2 ** 32;
@@ -264,19 +259,22 @@ function compare(
   }
 }
 
+const PROGRAMS: RandomProgramOptions = {
+  mix: {
+    ...{ mmap: 15, touch: 40, dontneed: 12, hugepage: 0, collapse: 4, pageout: 6 },
+    ...{ munmap: 4, mprotect: 5, mremap: 6, fork: 5 },
+  },
+  ...{ at: AT, slots: 8, pagesMax: 700, wholeChance: 0.4, touchesMax: 600, strideMax: 1 },
+};
+
 test('random operations under reservations on little memory: every count stays true', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   for (let round = 0; round < 12; round++) {
     const { system, machine, process: one } = start(32, 8, random.pick([0, 64]));
-    const live = [one];
-    for (let i = 0; i < 400 && live.length > 0; i++) {
-      operate(random, system, live, round * 1000 + i);
+    const programs = new RandomPrograms(system, one, random, PROGRAMS);
+    for (let i = 0; i < 400 && programs.step(); i++) {
       machine.events.returnToUser?.(machine, one.mm, i * MS);
-      for (let k = live.length - 1; k >= 0; k--) {
-        if (system.process((live[k] as Process).pid) === undefined) live.splice(k, 1);
-      }
       if (i % 20 === 0) validateMachine(machine);
     }
     validateMachine(machine);
@@ -285,24 +283,3 @@ test('random operations under reservations on little memory: every count stays t
     assert.equal(machine.reservations.heldFrames, 0);
   }
 });
-
-function operate(random: Random, system: System, live: Process[], id: number): void {
-  const one = random.pick(live);
-  const addr = AT + random.below(8 * 512) * PAGE;
-  const bytes = (random.chance(0.4) ? 512 : 1 + random.below(700)) * PAGE;
-  const roll = random.below(100);
-  if (roll < 15) one.mmap(addr, bytes, 3, ANON);
-  else if (roll < 55) one.touch(addr, random.chance(0.8), 1 + random.below(600));
-  else if (roll < 67) one.madvise(addr, bytes, MADV_DONTNEED);
-  else if (roll < 71) one.madvise(addr, bytes, MADV_COLLAPSE);
-  else if (roll < 77) one.madvise(addr, bytes, MADV_PAGEOUT);
-  else if (roll < 81) one.munmap(addr, bytes);
-  else if (roll < 86) one.mprotect(addr, bytes, random.pick([1, 3]));
-  else if (roll < 92) one.mremap(addr, bytes, bytes, 3, AT + random.below(8 * 512) * PAGE);
-  else if (roll < 97 && live.length < 3) {
-    const child = system.fork(one, 100 + id);
-    if (child !== undefined) live.push(child);
-  } else if (live.length > 1) {
-    system.exit(live.splice(random.below(live.length), 1)[0] as Process);
-  }
-}

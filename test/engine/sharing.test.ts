@@ -10,6 +10,7 @@ import {
   reservations,
   validateMachine,
 } from '../../src/engine/index.ts';
+import { seedOf } from '../seed.ts';
 import { KsmPrograms } from './ksm-model.ts';
 
 /** Other ways to manage huge pages together with samepage merging: programs notice neither. */
@@ -25,8 +26,7 @@ const WAYS: readonly [string, Partial<HugePageSettings>, (m: Machine) => void][]
 
 for (const [name, huge, attach] of WAYS) {
   test(`programs notice neither merging nor ${name}`, (t) => {
-    const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-    t.diagnostic(`PAGELAB_SEED=${seed}`);
+    const seed = seedOf(t);
     const random = new Random(seed);
     for (let round = 0; round < 3; round++) {
       const hugePages = random.pick(KSM_HUGE_MODES);

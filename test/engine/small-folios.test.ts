@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  MADV_COLLAPSE,
-  MADV_DONTNEED,
-  MADV_HUGEPAGE,
-  MADV_NOHUGEPAGE,
-  MADV_PAGEOUT,
-  Random,
-} from '../../src/base/index.ts';
+import { MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, Random } from '../../src/base/index.ts';
 import {
   compactMemory,
   freeFrameCount,
@@ -19,6 +12,8 @@ import {
   System,
   validateMachine,
 } from '../../src/engine/index.ts';
+import { seedOf } from '../seed.ts';
+import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 
 /** Pages of 16 KiB to 1 MiB, by cases that were seen on Linux 6.18, and by hand. */
 
@@ -158,9 +153,16 @@ test('compaction takes one apart where it has to move its pages', () => {
   assert.equal(process.touch(AT + PAGE, false), 0);
 });
 
+const PROGRAMS: RandomProgramOptions = {
+  mix: {
+    ...{ mmap: 10, touch: 35, dontneed: 15, hugepage: 6, collapse: 4, pageout: 6 },
+    ...{ munmap: 4, mprotect: 4, mremap: 6, fork: 6 },
+  },
+  ...{ at: AT, slots: 4, pagesMax: 100, wholeChance: 0.3, touchesMax: 40, strideMax: 9 },
+};
+
 test('random operations with pages of all sizes on little memory: every count stays true', (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   for (let round = 0; round < 12; round++) {
     const sizes = Object.fromEntries(
@@ -169,38 +171,11 @@ test('random operations with pages of all sizes on little memory: every count st
     const enabled = random.pick(['always', 'madvise', 'never'] as const);
     const defrag = random.pick(['always', 'never'] as const);
     const { system, process: one } = start({ enabled, defrag, sizes }, 32, random.pick([0, 64]));
-    const live = [one];
-    for (let i = 0; i < 300 && live.length > 0; i++) {
-      operate(random, system, live, round * 1000 + i);
-      for (let k = live.length - 1; k >= 0; k--) {
-        if (system.process((live[k] as Process).pid) === undefined) live.splice(k, 1);
-      }
+    const programs = new RandomPrograms(system, one, random, PROGRAMS);
+    for (let i = 0; i < 300 && programs.step(); i++) {
       if (i % 20 === 0) validateMachine(system.machine);
     }
     for (const last of [...system.processes()]) system.exit(last);
     validateMachine(system.machine);
   }
 });
-
-function operate(random: Random, system: System, live: Process[], id: number): void {
-  const one = random.pick(live);
-  const addr = AT + random.below(4 * 512) * PAGE;
-  const bytes = (random.chance(0.3) ? 512 : 1 + random.below(100)) * PAGE;
-  const roll = random.below(100);
-  if (roll < 10) one.mmap(addr, bytes, 3, ANON);
-  else if (roll < 45)
-    one.touch(addr, random.chance(0.8), 1 + random.below(40), PAGE * (1 + random.below(9)));
-  else if (roll < 60) one.madvise(addr, bytes, MADV_DONTNEED);
-  else if (roll < 66) one.madvise(addr, bytes, random.pick([MADV_HUGEPAGE, MADV_NOHUGEPAGE]));
-  else if (roll < 70) one.madvise(addr, bytes, MADV_COLLAPSE);
-  else if (roll < 76) one.madvise(addr, bytes, MADV_PAGEOUT);
-  else if (roll < 80) one.munmap(addr, bytes);
-  else if (roll < 84) one.mprotect(addr, bytes, random.pick([1, 3]));
-  else if (roll < 90) one.mremap(addr, bytes, bytes, 3, AT + random.below(4 * 512) * PAGE);
-  else if (roll < 96 && live.length < 3) {
-    const child = system.fork(one, 100 + id);
-    if (child !== undefined) live.push(child);
-  } else if (live.length > 1) {
-    system.exit(live.splice(random.below(live.length), 1)[0] as Process);
-  }
-}

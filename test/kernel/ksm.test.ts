@@ -16,6 +16,7 @@ import { ENTRY_PAGE, ENTRY_ZERO, KIND_MASK } from '../../src/engine/tables/entry
 import { entryFlags, entryWord } from '../../src/engine/tables/leaf.ts';
 import { leafWord } from '../../src/engine/tables/walk.ts';
 import { Puppet } from '../../src/host/puppet.ts';
+import { seedOf } from '../seed.ts';
 import { skipReason } from './needs-kernel.ts';
 
 /**
@@ -272,8 +273,7 @@ for (const usesZeroPages of [false, true]) {
         t.skip('samepage merging is in use here');
         return;
       }
-      const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-      t.diagnostic(`PAGELAB_SEED=${seed}`);
+      const seed = seedOf(t);
       const random = new Random(seed);
       const more = { use_zero_pages: usesZeroPages ? 1 : 0, max_page_sharing: maxPageSharing };
       withSettings({ ...FAST, ...more }, () => {

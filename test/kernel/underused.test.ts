@@ -14,6 +14,7 @@ import { test } from 'node:test';
 import { Random } from '../../src/base/index.ts';
 import { type Process, System, splitDeferred, validateMachine } from '../../src/engine/index.ts';
 import { Puppet, whyNoHugePages } from '../../src/host/index.ts';
+import { seedOf } from '../seed.ts';
 import { skipReason } from './needs-kernel.ts';
 
 /**
@@ -190,8 +191,7 @@ for (const advice of [MADV_FREE, MADV_COLD, MADV_PAGEOUT]) {
 }
 
 test('kernel, huge pages that wait to be split: random programs', { skip }, async (t) => {
-  const seed = Number(process.env['PAGELAB_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-  t.diagnostic(`PAGELAB_SEED=${seed}`);
+  const seed = seedOf(t);
   const random = new Random(seed);
   for (const maxPtesNone of [random.pick([100, 300, 409, 511]), 409]) {
     await withTwin(maxPtesNone, (twin) => {
