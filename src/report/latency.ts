@@ -78,9 +78,14 @@ export function causeSentences({ runs }: RunDocument): string[] {
       time.backgroundNs > 0
         ? ` The kernel’s threads worked ${formatLatency(time.backgroundNs)}.`
         : '';
+    const { calls } = time;
+    const worst =
+      calls.count === 0
+        ? ''
+        : ` ${formatCount(calls.count)} system calls on memory took ${formatLatency(calls.meanNs)} on average, the longest ${formatLatency(calls.maxNs)}.`;
     return total === 0
       ? []
-      : [`${kernel}, time in fault handlers: ${listInWords(parts)}.${background}`];
+      : [`${kernel}, time in fault handlers: ${listInWords(parts)}.${worst}${background}`];
   });
 }
 
