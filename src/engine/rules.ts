@@ -25,9 +25,15 @@ export interface Rules {
   readonly hasUnderusedSplit: boolean;
   /** prctl(PR_SET_THP_DISABLE) may except areas with MADV_HUGEPAGE (9dc21bbd62ed, v6.18). */
   readonly hasThpDisableExcept: boolean;
-  /** khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take them). */
+  /**
+   * khugepaged leaves slots none of whose pages is writable (until v6.18, where it was seen to take
+   * them).
+   */
   readonly needsWritableToCollapse: boolean;
-  /** Proactive compaction: low mark of at least 5, leeway of 10; since v6.16 none, and at most half of the low mark. */
+  /**
+   * Proactive compaction: low mark of at least 5, leeway of 10; since v6.16 none, and at most half of
+   * the low mark.
+   */
   readonly hasCompactionFloor: boolean;
   /** Pages that a read fault on a file maps around the address: fault_around_bytes / 4096. */
   readonly faultAroundPages: number;

@@ -16,8 +16,8 @@ import { oneOf, wholeNumber } from './setting-values.ts';
 
 /**
  * What an administrator sets of a kernel, by the name of the setting: huge pages
- * (/sys/kernel/mm/transparent_hugepage), page sharing (/sys/kernel/mm/ksm), compaction ahead of need. For all kernels of a run
- * (`--set`) or for one (kernel-name.ts).
+ * (/sys/kernel/mm/transparent_hugepage), page sharing (/sys/kernel/mm/ksm), compaction ahead of need.
+ * For all kernels of a run (`--set`) or for one (kernel-name.ts).
  */
 export type KernelSettings = Pick<MachineOptions, 'huge' | 'ksm' | 'compactionProactiveness'>;
 

@@ -85,7 +85,10 @@ export const COMPARATORS: readonly string[] = [
   'linux-6.1+reservations',
 ];
 
-/** A kernel by its name, `base[+mechanism…]`, settings in brackets (kernel-name.ts). Throws InputError that names what there is. */
+/**
+ * A kernel by its name, `base[+mechanism…]`, settings in brackets (kernel-name.ts). Throws InputError
+ * that names what there is.
+ */
 export function parseKernel(text: string): Kernel {
   const [first, ...rest] = splitName(text) as [NamePart, ...NamePart[]];
   const baseName = first.id;

@@ -85,7 +85,10 @@ export interface TraceEvent {
   timeNs: number;
   /** mmap (hint, or the result without `fixed`), munmap, mprotect, madvise, mremap, brk, mlock, touch. */
   addr: number;
-  /** Bytes: mmap, munmap, mprotect, madvise, mremap (old), brk (with it `addr` is the heap's start), mlock, truncate, punch. */
+  /**
+   * Bytes: mmap, munmap, mprotect, madvise, mremap (old), brk (with it `addr` is the heap's start),
+   * mlock, truncate, punch.
+   */
   len: number;
   /** mremap: new length in bytes. */
   newLen: number;
@@ -93,7 +96,10 @@ export interface TraceEvent {
   newAddr: number;
   /** PROT_* bits: mmap, mprotect. */
   prot: number;
-  /** MAP_* bits (mmap), MREMAP_* bits (mremap), MLOCK_* (mlock), MCL_* (mlockall); fork: 1 = vfork; prctl: THP_DISABLE_*. */
+  /**
+   * MAP_* bits (mmap), MREMAP_* bits (mremap), MLOCK_* (mlock), MCL_* (mlockall), THP_DISABLE_*
+   * (prctl); fork: 1 = vfork.
+   */
   flags: number;
   /** MADV_* number: madvise. */
   advice: number;

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Machine, type Mechanism } from '../../src/engine/index.ts';
+import {
+  HUGE_PAGE_DEFAULTS,
+  type HugePageSettings,
+  Machine,
+  type MachineOptions,
+  type Mechanism,
+  X86_64_5LEVEL,
+} from '../../src/engine/index.ts';
 import {
   allKernels,
+  applySettings,
   attachMechanisms,
   BASES,
   COMPARATORS,
+  KERNEL_SETTINGS,
+  MACHINE_SETTINGS,
   MAIN_KERNELS,
   MECHANISMS,
   parseKernel,
@@ -189,4 +199,42 @@ test('a setting of a single process is known by its name', () => {
   for (const wrong of ['ingens.share.x=1', 'ingens.tau.1=1', 'ingens.share.=1']) {
     assert.throws(() => parseKernels(['linux+ingens'], [wrong]), /ingens has the settings/, wrong);
   }
+});
+
+test('every setting of a machine and a kernel reaches what it names', () => {
+  const { khugepaged } = HUGE_PAGE_DEFAULTS;
+  const huge = (change: Partial<HugePageSettings>): MachineOptions => ({ huge: change });
+  const wanted: readonly (readonly [setting: string, options: MachineOptions])[] = [
+    ['memoryMiB=64', { nodeBytes: [64 * 2 ** 20] }],
+    ['swapMiB=2', { swapBytes: 2 * 2 ** 20 }],
+    ['bufferMiB=128', { bufferMiB: 128 }],
+    ['cpus=3', { cpus: 3 }],
+    ['geometry=5-level', { geometry: X86_64_5LEVEL }],
+    ['thp=never', huge({ enabled: 'never' })],
+    ['thpDefrag=defer', huge({ defrag: 'defer' })],
+    ['thpZeroPage=0', huge({ usesZeroPage: false })],
+    ['thpShrinkUnderused=0', huge({ shrinkUnderused: false })],
+    ['khugepagedPages=7', huge({ khugepaged: { ...khugepaged, pagesToScan: 7 } })],
+    ['khugepagedSleepMs=7', huge({ khugepaged: { ...khugepaged, scanSleepMs: 7 } })],
+    ['maxPtesNone=7', huge({ khugepaged: { ...khugepaged, maxPtesNone: 7 } })],
+    ['compactionProactiveness=7', { compactionProactiveness: 7 }],
+    ...(['16', '32', '64', '128', '256', '512', '1024'] as const).map(
+      (size) => [`thp${size}kB=inherit`, huge({ sizes: { [`${size}kB`]: 'inherit' } })] as const,
+    ),
+    ['ksm=stop', { ksm: { isRunning: false } }],
+    ['ksmPages=7', { ksm: { pagesToScan: 7 } }],
+    ['ksmSleepMs=7', { ksm: { sleepMs: 7 } }],
+    ['ksmMaxSharing=7', { ksm: { maxPageSharing: 7 } }],
+    ['ksmZeroPages=1', { ksm: { usesZeroPages: true } }],
+    ['ksmSmartScan=0', { ksm: { isSmartScan: false } }],
+    ['ksmHuge=whole', { ksm: { hugePages: 'whole' } }],
+    ['ksmPreserve=7', { ksm: { preservePercent: 7 } }],
+  ];
+  for (const [setting, options] of wanted) {
+    assert.deepEqual(applySettings({}, [setting]).machine, options, setting);
+  }
+  const names = wanted.map(([setting]) => setting.slice(0, setting.indexOf('=')));
+  const listed = [...Object.keys(MACHINE_SETTINGS), ...Object.keys(KERNEL_SETTINGS)];
+  assert.deepEqual(names.sort(), listed.sort());
+  assert.throws(() => applySettings({}, ['geometry=6-level']), /geometry=6-level: want 4-level/);
 });

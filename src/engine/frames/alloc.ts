@@ -9,8 +9,8 @@ import { isMovableZone, zoneAt } from './zones.ts';
 /**
  * What the rest of the engine asks for: one frame, or a whole pageblock. Zones are tried from the
  * highest down, first above their low watermark; then memory is reclaimed, then down to the min
- * watermark, and at last, as for an allocation that must not fail, to half of it. 0 means out of memory: the caller's fault fails and the OOM
- * killer decides (reclaim/).
+ * watermark, and at last, as for an allocation that must not fail, to half of it. 0 means out of
+ * memory: the caller's fault fails and the OOM killer decides (reclaim/).
  */
 
 /** One frame of the migrate type, or 0. Its record's words are stale: the caller sets them. */

@@ -22,10 +22,11 @@ import { changeEntry, makeDense } from '../tables/leaf.ts';
 const walk = new RmapWalk();
 
 /**
- * The page of 2 MiB, or of a smaller size above 4 KiB, that the frame belongs to becomes single pages in
- * everyone who maps it (split_huge_page_to_list): what nobody maps of it is free, and where contents are known, entries of
- * pages of zeros become the zero page's (try_to_map_unused_to_zeropage), unless they are locked. How
- * many frames came free; the given one may be among them. 0 for a frame of no huge page.
+ * The page of 2 MiB, or of a smaller size above 4 KiB, that the frame belongs to becomes single pages
+ * in everyone who maps it (split_huge_page_to_list): what nobody maps of it is free, and where contents
+ * are known, entries of pages of zeros become the zero page's (try_to_map_unused_to_zeropage), unless
+ * they are locked. How many frames came free; the given one may be among them. 0 for a frame of no
+ * huge page.
  */
 export function splitHugePage(m: Machine, pfn: number): number {
   // What changes its entries afterwards splits the mappings one by one.
