@@ -52,6 +52,7 @@ export function addList(program: Command): void {
       const own = what === undefined || isKind(what) ? undefined : settingsOf(what);
       if (own !== undefined) {
         if (isJson) printJson({ [what as string]: own });
+        else if (own.length === 0) print(`${what}: nothing can be set`);
         else printRows(own, '');
         return;
       }
@@ -77,7 +78,7 @@ function settingsOf(name: string): Row[] {
   }
   return Object.entries(mechanism.settings ?? {}).map(([key, value]) => ({
     name: `${name}.${key}`,
-    title: `(${value})`,
+    title: `${mechanism.settingTexts?.[key] ?? ''} (${value})`,
   }));
 }
 

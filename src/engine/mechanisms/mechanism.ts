@@ -16,6 +16,8 @@ export interface Mechanism {
   attach(m: Machine, seed?: number): void;
   /** Settings by name with their defaults, whole numbers; `withSettings` takes all of them. */
   readonly settings?: Readonly<Record<string, number>>;
+  /** What they are, for people; a name may be missing. */
+  readonly settingTexts?: Readonly<Record<string, string>>;
   /** Settings beyond those that it takes, as one for each process; 0 where not given. */
   takes?(name: string): boolean;
   withSettings?(values: Readonly<Record<string, number>>): Mechanism;

@@ -3,7 +3,12 @@ import { setWatermarks } from '../../frames/zones.ts';
 import type { Machine } from '../../machine.ts';
 import type { Mechanism } from '../mechanism.ts';
 import { AccessMap } from './access-map.ts';
-import { HAWKEYE_DEFAULTS, type HawkeyeOptions, type MmuOverhead } from './options.ts';
+import {
+  HAWKEYE_DEFAULTS,
+  HAWKEYE_SETTING_TEXTS,
+  type HawkeyeOptions,
+  type MmuOverhead,
+} from './options.ts';
 import { Promoter } from './promoter.ts';
 import { Recovery } from './recovery.ts';
 import { Zeroing } from './zeroing.ts';
@@ -42,6 +47,7 @@ export function hawkeyeWith(options: HawkeyeOptions, overhead: MmuOverhead = new
       'table-reclaim-aged': TABLES,
     },
     settings: { ...options },
+    settingTexts: HAWKEYE_SETTING_TEXTS,
     takes: (name) => MMU_SETTING.test(name),
     withSettings(values) {
       const known: Record<string, number> = { ...options };

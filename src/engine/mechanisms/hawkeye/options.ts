@@ -42,3 +42,17 @@ export const HAWKEYE_DEFAULTS: HawkeyeOptions = {
 
 /** MMU overhead of a process, percent of its cycles, as user space reports it. [S] */
 export type MmuOverhead = ReadonlyMap<number, number>;
+
+export const HAWKEYE_SETTING_TEXTS: Readonly<Record<keyof HawkeyeOptions, string>> = {
+  zeroBlocks: 'free blocks of 4 MiB zeroed between two sleeps',
+  zeroSleepMs: 'the sleep, ms',
+  scanMs: 'how often accessed bits are cleared, ms',
+  sampleMs: 'how long after that they are read, ms',
+  emaPercent: 'weight of the newest sample in the moving average',
+  logBins: '0: ten buckets of 50 pages each; 1: one for each power of two',
+  metric: 'who is next: 0 largest MMU overhead, 1 the same a region, 2 hottest region',
+  stopPercent: 'by MMU overhead nobody is next below this, percent',
+  recoverBelowPercent: 'zeros are given back where less is free, percent',
+  recoverToPercent: 'and up to so much, percent',
+  recoverMs: 'how often that is looked at, ms',
+};

@@ -5,7 +5,12 @@ import { T_COUNT } from '../../tables/table.ts';
 import type { Mechanism } from '../mechanism.ts';
 import { Compactor } from './compactor.ts';
 import { Heat } from './heat.ts';
-import { INGENS_ARTIFACT_DEFAULTS, INGENS_DEFAULTS, type IngensOptions } from './options.ts';
+import {
+  INGENS_ARTIFACT_DEFAULTS,
+  INGENS_DEFAULTS,
+  INGENS_SETTING_TEXTS,
+  type IngensOptions,
+} from './options.ts';
 import { Promoter } from './promoter.ts';
 import { Regions } from './regions.ts';
 import { ShareMetric, type Shares } from './share.ts';
@@ -44,6 +49,7 @@ export function ingensWith(
       [variant === PUBLISHED ? RELEASED.id : PUBLISHED.id]: 'both promote in the background',
     },
     settings: { ...options },
+    settingTexts: INGENS_SETTING_TEXTS,
     takes: (name) => /^share\.\d+$/.test(name),
     withSettings: (values) => {
       const own = new Map(shares);

@@ -76,3 +76,23 @@ export const INGENS_ARTIFACT_DEFAULTS: IngensOptions = {
   compactPages: 0,
   compactRounds: 20,
 };
+
+export const INGENS_SETTING_TEXTS: Readonly<Record<keyof IngensOptions, string>> = {
+  utilPercent: 'pages of a region in use, percent, from which it becomes huge',
+  fmfiPercent: 'below this FMFI a region becomes huge from its first page on',
+  scanMs: 'how often accessed bits are read, ms',
+  emaPercent: 'weight of the newest scan in the moving average',
+  samplePercent: 'of hot pages so many are looked at in a scan, percent',
+  fairness: '1: the largest promotion metric first; 0: first come, first served',
+  share: 'share priority of a process; share.PID for a single one',
+  tauPercent: 'idleness penalty tau, percent; 100: none',
+  pagesToScan: 'pages that the thread goes through between two sleeps',
+  sleepMs: 'its sleep, ms',
+  allocSleepMs: 'its sleep after no block was free, ms; 0: until one is',
+  compactMs: 'period of compaction in the background, ms; 0: off',
+  compactPages: 'pages that it moves in a period at most; 0: no bound',
+  compactRounds: 'rounds of at most 32 pages in a period; 0: no bound',
+  copyNs: 'time of a promotion for each page copied, ns',
+  zeroNs: 'for each page zeroed, ns',
+  fixedNs: 'and beside that, ns',
+};

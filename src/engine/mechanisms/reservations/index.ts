@@ -35,6 +35,7 @@ export function reservationsWith(options: ReservationOptions): Mechanism {
       'table-reclaim-aged': HUGE,
     },
     settings: { ...options },
+    settingTexts: { tickUs: 'time in which a reservation moves in the queue once, µs' },
     withSettings: (values) => reservationsWith({ ...options, ...values }),
     attach(m) {
       attached.set(m, attach(m, options));

@@ -37,6 +37,10 @@ export function tableScanWith(options: TableScanOptions): Mechanism {
     title: 'empty PTE tables freed by a scan in the background',
     excludes: {},
     settings: { delayMs: options.delayNs / 1e6, sizeMiB: options.sizeBytes / 2 ** 20 },
+    settingTexts: {
+      delayMs: 'between two scans of an address space, ms',
+      sizeMiB: 'addresses that a scan goes through at least, MiB',
+    },
     withSettings({ delayMs = 100, sizeMiB = 256 }) {
       return tableScanWith({ delayNs: delayMs * 1e6, sizeBytes: sizeMiB * 2 ** 20 });
     },
