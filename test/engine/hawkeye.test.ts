@@ -14,14 +14,11 @@ import {
 } from '../../src/engine/index.ts';
 import { bucketOf } from '../../src/engine/mechanisms/hawkeye/access-map.ts';
 import { seedOf } from '../seed.ts';
+import { ANON, AT, HUGE, PAGE } from './places.ts';
 
 /** HawkEye by hand-computed cases, and what a program reads against what it wrote. */
 
-const PAGE = 4096;
-const HUGE = 512 * PAGE;
 const MIB = 2 ** 20;
-const AT = 0x10000000000;
-const ANON = 0x4032;
 const SECOND = 1e9;
 
 interface Start {

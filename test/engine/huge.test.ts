@@ -21,15 +21,10 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { seedOf } from '../seed.ts';
+import { ANON, AT, HUGE, PAGE } from './places.ts';
 import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 
 /** Huge pages by hand-computed cases; against the running kernel: test/kernel/engine.test.ts. */
-
-const PAGE = 4096;
-const HUGE = 512 * PAGE;
-const AT = 0x10000000000;
-/** MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE. */
-const ANON = 0x4032;
 
 interface Start {
   readonly system: System;

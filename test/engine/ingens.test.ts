@@ -11,13 +11,10 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { seedOf } from '../seed.ts';
+import { ANON, AT, HUGE, PAGE } from './places.ts';
 
 /** Ingens by hand-computed cases: 90 % of 512 pages are 460. */
 
-const PAGE = 4096;
-const HUGE = 512 * PAGE;
-const AT = 0x10000000000;
-const ANON = 0x4032;
 const SECOND = 1e9;
 
 /** `fmfiPercent` 0: by utilisation alone, however much memory is in large pieces. */

@@ -13,13 +13,11 @@ import {
 } from '../../src/engine/index.ts';
 import { freeHugeBlocks } from '../../src/engine/migrate/compact.ts';
 import { nodeScore, proactiveMarks } from '../../src/engine/migrate/kcompactd.ts';
+import { ANON, AT, PAGE } from './places.ts';
 
 /** Compaction in the background: the marks, the times, what a fault may wake. */
 
-const PAGE = 4096;
 const SLOT = 512 * PAGE;
-const AT = 0x10000000000;
-const ANON = 0x4032;
 const SECOND = 1e9;
 
 function start(options: MachineOptions = {}): { system: System; kcompactd: Kcompactd } {

@@ -7,11 +7,10 @@ import {
   type Random,
 } from '../../src/base/index.ts';
 import type { Process, System } from '../../src/engine/index.ts';
+import { ANON, PAGE } from './places.ts';
 
-const PAGE = 4096;
 const SLOT_PAGES = 512;
-/** MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE; MREMAP_MAYMOVE | MREMAP_FIXED. */
-const ANON = 0x4032;
+/** MREMAP_MAYMOVE | MREMAP_FIXED. */
 const MOVE = 3;
 const PROCESSES_MAX = 3;
 

@@ -17,15 +17,12 @@ import { ENTRY_PAGE, KIND_MASK } from '../../src/engine/tables/entry.ts';
 import { entryFlags, entryWord } from '../../src/engine/tables/leaf.ts';
 import { findTable } from '../../src/engine/tables/walk.ts';
 import { seedOf } from '../seed.ts';
+import { ANON, AT, HUGE, PAGE } from './places.ts';
 import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 import { ReservationModel } from './reservation-model.ts';
 
 /** Reservations by hand-computed cases, and against a model written for clarity. */
 
-const PAGE = 4096;
-const HUGE = 512 * PAGE;
-const AT = 0x10000000000;
-const ANON = 0x4032;
 const MS = 1e6;
 
 interface Start {

@@ -13,13 +13,10 @@ import {
   validateMachine,
 } from '../../src/engine/index.ts';
 import { seedOf } from '../seed.ts';
+import { ANON, AT, PAGE } from './places.ts';
 import { type RandomProgramOptions, RandomPrograms } from './random-programs.ts';
 
 /** Pages of 16 KiB to 1 MiB, by cases that were seen on Linux 6.18, and by hand. */
-
-const PAGE = 4096;
-const AT = 0x10000000000;
-const ANON = 0x4032;
 
 function start(
   huge: Partial<HugePageSettings>,
