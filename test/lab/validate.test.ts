@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { utf8Bytes } from '../../src/base/index.ts';
+import { Random, utf8Bytes } from '../../src/base/index.ts';
 import { EngineSubject, PROFILES, parseKernel, replay, validate } from '../../src/lab/index.ts';
-import { formatEvent, openTrace } from '../../src/trace/index.ts';
+import { OperationGenerator } from '../../src/lab/validate/operations.ts';
+import { formatEvent, Op, openTrace } from '../../src/trace/index.ts';
 import { Model } from '../oracle/model.ts';
+import { seedOf } from '../seed.ts';
 
 /** The comparison itself, with the reference model in the kernel's place. */
 
@@ -84,4 +86,21 @@ test('a difference that does not come back is told and not counted; one that doe
   assert.deepEqual(always.result.unrepeated, []);
   const rarely = attempt((run) => run === 1 || run >= 4);
   assert.equal(rarely.result.mismatches.length, 1);
+});
+
+test('no operation is of a process that has ended or was never made', (t) => {
+  const seed = seedOf(t);
+  for (const profile of [PROFILES.full, PROFILES.huge]) {
+    for (const layout of ['dense', 'tiny'] as const) {
+      const operations = new OperationGenerator({ random: new Random(seed), layout, profile });
+      const running = new Set([1]);
+      for (let i = 0; i < 100_000; i++) {
+        const { op, pid, child } = operations.next();
+        assert.ok(running.has(pid), `operation ${i} of process ${pid}`);
+        if (op === Op.fork) running.add(child);
+        if (op === Op.exit) running.delete(pid);
+      }
+      assert.ok(running.size <= profile.processesMax + 1);
+    }
+  }
 });

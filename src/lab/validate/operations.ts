@@ -53,7 +53,9 @@ export class OperationGenerator {
   readonly #profile: Profile;
   readonly #places: PlacePicker;
   readonly #advices: readonly number[];
+  /** Processes that operations are drawn for; and those that run once all given so far is done. */
   readonly #live: number[] = [1];
+  readonly #running = new Set([1]);
   readonly #queue: TraceEvent[] = [];
   #lastPid = 1;
 
@@ -82,14 +84,25 @@ export class OperationGenerator {
   }
 
   next(): TraceEvent {
-    const queued = this.#queue.shift();
-    if (queued !== undefined) return queued;
+    for (let queued = this.#queue.shift(); queued !== undefined; queued = this.#queue.shift()) {
+      if (this.#running.has(queued.pid)) return this.#given(queued);
+      // Its process ended by what stood before it in the queue: a child of it never comes to be.
+      const born = queued.op === Op.fork ? this.#live.indexOf(queued.child) : -1;
+      if (born >= 0) this.#live.splice(born, 1);
+    }
     const pid = this.#random.chance(0.5) ? 1 : this.#random.pick(this.#live);
     const event = this.#draw(pid);
     if (event.len > 0) {
       this.#places.remember(event.addr, event.len, event.op === Op.mmap);
     }
-    return this.#has('errors') && this.#random.chance(0.03) ? this.#spoil(event) : event;
+    const isSpoilt = this.#has('errors') && this.#random.chance(0.03);
+    return this.#given(isSpoilt ? this.#spoil(event) : event);
+  }
+
+  #given(event: TraceEvent): TraceEvent {
+    if (event.op === Op.fork) this.#running.add(event.child);
+    else if (event.op === Op.exit) this.#running.delete(event.pid);
+    return event;
   }
 
   /** Tells where the kernel placed a mapping, so that later operations can meet it. */
