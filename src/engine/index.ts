@@ -27,6 +27,15 @@ export {
   unusableIndex,
   unusableIndexOf,
 } from './frames/fragmentation.ts';
+export {
+  HUGE_FRAMES,
+  HUGE_ORDER,
+  LLFree,
+  type LLFreeDesign,
+  type LLFreeOptions,
+  recoverLLFree,
+  validateLLFree,
+} from './frames/llfree/index.ts';
 export * from './geometry.ts';
 export {
   guestCreate,
