@@ -95,7 +95,10 @@ test('export to text, compressed text and back: the same trace', async () => {
   const [text, gz, back] = ['a.ndjson', 'a.ndjson.gz', 'b.pagelab'].map((name) => join(dir, name));
   assert.ok(text && gz && back);
   assert.equal((await pagelab(['export', RECORDING, '-o', text])).code, 0);
-  assert.equal((await pagelab(['export', text, '-o', gz])).code, 0);
+  assert.equal((await pagelab(['export', text, '--to', gz])).code, 0);
+  const nameless = await pagelab(['export', text]);
+  assert.deepEqual([nameless.code, nameless.stdout], [2, '']);
+  assert.match(nameless.stderr, /export: name the file to write: -o FILE/);
   assert.equal((await pagelab(['export', gz, '-o', back])).code, 0);
   assert.ok(readFileSync(back).equals(readFileSync(RECORDING)));
   assert.ok(gunzipSync(readFileSync(gz)).equals(readFileSync(text)));

@@ -36,12 +36,21 @@ export function addImport(program: Command): void {
     .command('export')
     .description('a trace in its other form')
     .argument('<file>', 'a trace')
-    .requiredOption('-o, --output <file>', 'text for .ndjson and .ndjson.gz, else binary')
+    .option('-o, --output <file>', 'text for .ndjson and .ndjson.gz, else binary')
+    .option('--to <file>', 'the same')
     .option('--json', 'one JSON document on standard output')
     .action((file: string, _flags: unknown, command: Command) => {
-      const flags = command.optsWithGlobals<{ output: string; json?: boolean }>();
-      finish(openTraceFile(file), flags.output, flags.json === true);
+      const { output, to, json } = command.optsWithGlobals<ExportFlags>();
+      const target = output ?? to;
+      if (target === undefined) throw new InputError('export: name the file to write: -o FILE');
+      finish(openTraceFile(file), target, json === true);
     });
+}
+
+interface ExportFlags {
+  output?: string;
+  to?: string;
+  json?: boolean;
 }
 
 function finish(reader: TraceReader, output: string, isJson: boolean): void {
