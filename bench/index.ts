@@ -3,6 +3,7 @@ import { whyNoPuppet } from '../src/host/index.ts';
 import { benchFault } from './fault.ts';
 import { benchFork } from './fork.ts';
 import { whyNoKernel } from './kernel-range.ts';
+import { benchLLFree } from './llfree.ts';
 import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
 import { benchMultiFault } from './multi-fault.ts';
 import { benchReplay } from './replay.ts';
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'fork', run: benchFork, whyNoPeer: () => whyNoKernel() ?? whyNoPuppet() },
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
+  { name: 'llfree', run: benchLLFree, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
   { name: 'tlb', run: benchTlb, whyNoPeer: () => null },
 ];

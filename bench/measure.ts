@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly areas: number;
   /** Accesses that `tlb` translates in a pass, about. */
   readonly tlbAccesses: number;
+  /** Frames of the memory of `llfree`, at most 2^20; a quarter of it is that of its `frag`. */
+  readonly llfreeFrames: number;
   /** Faults of the engine before anything is measured: V8's last tier comes after about a million. */
   readonly warmUpFaults: number;
 }
@@ -28,6 +30,7 @@ export const DEFAULT_OPTIONS: BenchOptions = {
   tables: 100_000,
   areas: 1000,
   tlbAccesses: 4_000_000,
+  llfreeFrames: 2 ** 20,
   warmUpFaults: 2_000_000,
 };
 

@@ -7,7 +7,7 @@ export interface Row {
   readonly ours: number;
   /** The same of the peer; null where there is none. */
   readonly theirs: number | null;
-  /** `kernel`, `engine` (itself, otherwise set up), `cachegrind`, `goal` (a number to reach, not a measurement) or `none`. */
+  /** `kernel`, `engine` (itself, otherwise set up), `buddy` (the engine's), `cachegrind`, `goal` (a number to reach, not a measurement) or `none`. */
   readonly peer: string;
   readonly unit: Unit;
   /** How many times better we are: the median of the pairs, the worst and the best pair. */
@@ -17,8 +17,15 @@ export interface Row {
   readonly repeats: number;
 }
 
-/** Less is better for a time, more for a rate. */
-export type Unit = 'ns/page' | 'ns/table' | 'faults/s' | 'events/s' | 'accesses/s';
+/** Less is better for a time, more for a rate or a share. */
+export type Unit =
+  | 'ns/page'
+  | 'ns/table'
+  | 'ns/call'
+  | '%'
+  | 'faults/s'
+  | 'events/s'
+  | 'accesses/s';
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

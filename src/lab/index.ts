@@ -1,4 +1,5 @@
 export * from './allocator/index.ts';
+export * from './experiments/frag.ts';
 export * from './experiments/guest-huge.ts';
 export * from './experiments/guests.ts';
 export * from './experiments/hotplug.ts';

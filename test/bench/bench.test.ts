@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { describe, it } from 'node:test';
 import { BENCHMARK_NAMES, type Row, runBenchmarks } from '../../bench/index.ts';
 import { acrossAreas, shuffled } from '../../bench/orders.ts';
@@ -13,6 +14,7 @@ const TINY = {
   tables: 200,
   areas: 10,
   tlbAccesses: 2000,
+  llfreeFrames: 262144,
   warmUpFaults: 1,
 };
 
@@ -21,6 +23,23 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   zap: ['whole', '2MiB', '4KiB'],
   fork: ['exit'],
   'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
+  llfree: [
+    ...['0', '9'].flatMap((order) => [
+      `get-${order}`,
+      `get-${order}-goal`,
+      `put-${order}`,
+      `put-${order}-goal`,
+      ...[2, 4, 8, 16]
+        .filter((workers) => workers <= availableParallelism())
+        .flatMap((workers) => [
+          `get-${order}-${workers}-workers`,
+          `put-${order}-${workers}-workers`,
+        ]),
+      `get-${order}-exclusive`,
+      `put-${order}-exclusive`,
+    ]),
+    'frag',
+  ],
   tlb: ['uniform', 'lackey', 'cachegrind'],
   'multi-fault': ['1', '8', '16'].flatMap((threads) => [
     threads,

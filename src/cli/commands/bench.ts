@@ -18,7 +18,10 @@ export function addBench(program: Command): void {
   program
     .command('bench')
     .description('benchmarks as ratios to the running kernel, each pair interleaved in one run')
-    .argument('[name]', 'fault, zap, fork, multi-fault, table-reclaim, replay or tlb; default: all')
+    .argument(
+      '[name]',
+      'fault, zap, fork, multi-fault, table-reclaim, llfree, replay or tlb; default: all',
+    )
     .option('--repeats <count>', `pairs of measurements, at least ${REPEATS_MIN}`, '7')
     .option('--seconds <time>', 'measured time of each side of a pair', '0.2')
     .option('--json', 'one JSON document on standard output')

@@ -40,8 +40,6 @@ function rate(a: LLFree, word: number, cls: number, frames: number): number {
   const its = classOf(word);
   if (its < cls) return RATE_STEAL;
   if (its > cls) return free === a.treeFrames ? RATE_DEMOTE_FREE : RATE_DEMOTE;
-  // Huge frames leave no gaps: which tree of theirs does not matter, and a look at all would.
-  if (frames === HUGE_FRAMES) return RATE_PERFECT;
   if (free >= a.treeFrames >> 1) return RATE_MATCH_HALF_FREE;
   return free >= a.treeFrames >> 6 ? RATE_PERFECT : RATE_MATCH;
 }
@@ -97,6 +95,10 @@ export function reserveAndGet(
 }
 
 function reserveCurrent(a: LLFree, core: number, from: number, order: number, cls: number): number {
+  if (order === HUGE_ORDER) {
+    const frame = reserveNext(a, core, from, cls);
+    if (frame >= 0) return frame;
+  }
   const near = Math.max(a.treeCount >> 4, 4);
   // Cores that search at the same time begin this far apart.
   const distance = 2 ** Math.ceil(Math.log2(2 * near));
@@ -107,6 +109,23 @@ function reserveCurrent(a: LLFree, core: number, from: number, order: number, cl
     if (frame >= 0) return frame;
   }
   return getBest(a, core, start, 0, a.treeCount, ALL_BEST, order, cls, false);
+}
+
+/**
+ * For a huge frame, the next tree of the class that may have one: they leave no gaps that a better
+ * tree would fill, and a look at all trees is dear where a tree serves four requests.
+ */
+function reserveNext(a: LLFree, core: number, from: number, cls: number): number {
+  let tree = from;
+  for (let i = 0; i < a.treeCount; i++) {
+    if (rate(a, a.words[a.treesAt + tree]!, cls, HUGE_FRAMES) >= RATE_MATCH) {
+      const frame = enterTree(a, core, tree, HUGE_ORDER, cls);
+      if (frame >= 0) return frame;
+    }
+    tree += 1;
+    if (tree === a.treeCount) tree = 0;
+  }
+  return -1;
 }
 
 /** Rates the trees around `start`, takes a perfect one at once, and then tries the best. */
