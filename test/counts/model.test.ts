@@ -142,7 +142,8 @@ describe('counts, by hand', () => {
       assert.deepEqual([table.dec(7), table.dec(7), table.dec(7)], [2, 1, 0]);
       table.idle();
       table.validate();
-      assert.deepEqual([table.entries(), table.bytesInUse()], [0, empty]);
+      // A hash may have shrunk below its first size.
+      assert.ok(table.entries() === 0 && table.bytesInUse() <= empty);
     });
 
     it(`${kind.name}: a count of thousands, and its neighbours`, () => {

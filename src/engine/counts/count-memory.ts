@@ -19,7 +19,7 @@ const C_END = 4;
 const C_LOCK = 5;
 const C_FREE = 16;
 /** First of the words that belong to the kind of table. */
-export const C_OWN = 64;
+export const C_OWN = 96;
 const C_THREADS = 128;
 
 // One area a thread, in lines of its own.
@@ -35,8 +35,10 @@ const W_FREE = 12;
 const THREAD_WORDS = 32;
 const THREADS_MAX = 64;
 
-/** Size classes are powers of two of words, but for this one, which no power needs. */
+/** Size classes are powers of two of words, but for this one, which no power needs, … */
 export const CLASS_6 = 1;
+/** … and from here on bucket tables: a line, and 2^k buckets of two words. */
+export const CLASS_BUCKETS = 32;
 export const CLASS_4 = 2;
 export const CLASS_16 = 4;
 export const CLASS_64 = 6;
@@ -50,12 +52,14 @@ export const DEFER_TABLE = 2;
 const DEFER_KINDS = 3;
 /** The unused upper halves of 64-bit pointers: of an element's `next`, and of a bucket's first slot. */
 const LINK_WORDS: readonly number[] = [1, 21, 1];
-/** A deferred table keeps its class in its first word. */
+/** Where a deferred table keeps its class: again an unused upper half. */
+const TABLE_CLASS = 3;
 const DEFER_BATCH = 64;
 
 const SPINS = 100;
 
 export function classWordsOf(sizeClass: number): number {
+  if (sizeClass >= CLASS_BUCKETS) return 16 + 2 ** (sizeClass - CLASS_BUCKETS + 1);
   return sizeClass === CLASS_6 ? 6 : 2 ** sizeClass;
 }
 
@@ -280,6 +284,12 @@ export abstract class CountMemory {
     this.#advance();
   }
 
+  /** As `defer` for memory of any class. */
+  protected deferTable(sizeClass: number, at: number): void {
+    this.words[at + TABLE_CLASS] = sizeClass;
+    this.defer(DEFER_TABLE, at);
+  }
+
   /** Frees `at` when no other thread can still hold it. */
   protected defer(kind: number, at: number): void {
     const w = this.words;
@@ -292,7 +302,7 @@ export abstract class CountMemory {
 
   #deferredClass(kind: number, at: number): number {
     if (kind === DEFER_ELEMENT) return this.elementClass;
-    return kind === DEFER_BUCKET ? CLASS_64 : this.words[at];
+    return kind === DEFER_BUCKET ? CLASS_64 : this.words[at + TABLE_CLASS];
   }
 
   #advance(): void {

@@ -1,6 +1,5 @@
-import { assert } from '../../base/index.ts';
-import { C_OWN, CountMemory, classOf, classWordsOf } from './count-memory.ts';
 import { allOnes, countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
+import { L_OWN, L_SIDE_LOCK, SideCounts } from './side-counts.ts';
 
 /**
  * Counters in lanes, changed many at a time by one compare-exchange, and what does not fit in one.
@@ -10,21 +9,12 @@ import { allOnes, countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
  * it could carry into the next lane, so words are exact at every moment.
  */
 
-export const L_BITS: number = C_OWN;
-export const L_FRAMES: number = C_OWN + 1;
-const L_SIDE_LOCK = C_OWN + 2;
-const L_SIDE = C_OWN + 3;
-/** log2 of the slots, each [frame, count]; count 0: free. */
-const L_SIDE_LOG = C_OWN + 4;
-const L_SIDE_USED = C_OWN + 5;
+export const L_BITS: number = L_OWN;
+export const L_FRAMES: number = L_OWN + 1;
 /** First of the words of who extends this. */
-export const L_OWN: number = C_OWN + 8;
+export const L_LANE_OWN: number = L_OWN + 2;
 
-const SIDE_LOG_MIN = 4;
-/** Words of buffer an entry for the case that all stand aside: at most half full, and what growth left behind. */
-export const SIDE_WORDS = 8;
-
-export abstract class LaneCounts extends CountMemory {
+export abstract class LaneCounts extends SideCounts {
   readonly bits: number;
   readonly frames: number;
   /** log2 of the lanes of a word. */
@@ -189,7 +179,7 @@ export abstract class LaneCounts extends CountMemory {
     const w = this.words;
     this.lock(L_SIDE_LOCK);
     const lane = (Atomics.load(w, at) >>> this.shiftOf(frame)) & this.max;
-    const count = lane === this.max ? w[this.#sideSlot(frame) + 1] : lane + 1;
+    const count = lane === this.max ? w[this.sideSlot(frame) + 1] : lane + 1;
     this.unlock(L_SIDE_LOCK);
     return count;
   }
@@ -210,14 +200,14 @@ export abstract class LaneCounts extends CountMemory {
       const old = Atomics.load(w, at);
       const lane = (old >>> shift) & this.max;
       if (lane === this.max) {
-        const slot = this.#sideSlot(frame);
+        const slot = this.sideSlot(frame);
         w[slot + 1] += 1;
         return w[slot + 1];
       }
       if (lane !== this.max - 1) return 0;
       const now = (old + (1 << shift)) | 0;
       if (Atomics.compareExchange(w, at, old, now) !== old) continue;
-      this.#sideInsert(frame, this.max + 1);
+      this.sideInsert(frame, this.max + 1);
       return this.max + 1;
     }
   }
@@ -226,12 +216,12 @@ export abstract class LaneCounts extends CountMemory {
     const w = this.words;
     const shift = this.shiftOf(frame);
     if (((Atomics.load(w, at) >>> shift) & this.max) !== this.max) return 0;
-    const slot = this.#sideSlot(frame);
+    const slot = this.sideSlot(frame);
     w[slot + 1] -= 1;
     const count = w[slot + 1];
     // Back in the lane only at half, so that a count at the edge does not move to and fro.
     if (count - 1 > this.max >> 1) return count;
-    this.#sideDelete(slot);
+    this.sideDelete(slot);
     for (;;) {
       const old = Atomics.load(w, at);
       const now = (old - ((this.max - count + 1) << shift)) | 0;
@@ -239,85 +229,8 @@ export abstract class LaneCounts extends CountMemory {
     }
   }
 
-  #sideHome(frame: number): number {
-    return Math.imul(frame, 0x9e3779b1) >>> (32 - this.words[L_SIDE_LOG]);
-  }
-
-  /** The slot of the frame, or the free one where it would go. */
-  #sideSlot(frame: number): number {
-    const w = this.words;
-    const mask = (1 << w[L_SIDE_LOG]) - 1;
-    let i = this.#sideHome(frame);
-    for (;;) {
-      const slot = w[L_SIDE] + 2 * i;
-      if (w[slot + 1] === 0 || w[slot] === (frame | 0)) return slot;
-      i = (i + 1) & mask;
-    }
-  }
-
-  #sideInsert(frame: number, count: number): void {
-    const w = this.words;
-    if (w[L_SIDE] === 0 || w[L_SIDE_USED] * 2 >= 1 << w[L_SIDE_LOG]) this.#sideGrow();
-    const slot = this.#sideSlot(frame);
-    w[slot] = frame;
-    w[slot + 1] = count;
-    w[L_SIDE_USED] += 1;
-  }
-
-  #sideGrow(): void {
-    const w = this.words;
-    const oldAt = w[L_SIDE];
-    const oldWords = oldAt === 0 ? 0 : 2 << w[L_SIDE_LOG];
-    const log = oldAt === 0 ? SIDE_LOG_MIN : w[L_SIDE_LOG] + 1;
-    const sizeClass = classOf(2 << log);
-    const at = this.alloc(sizeClass);
-    w.fill(0, at, at + classWordsOf(sizeClass));
-    w[L_SIDE_LOG] = log;
-    w[L_SIDE] = at;
-    for (let slot = oldAt; slot < oldAt + oldWords; slot += 2) {
-      if (w[slot + 1] === 0) continue;
-      const to = this.#sideSlot(w[slot]);
-      w[to] = w[slot];
-      w[to + 1] = w[slot + 1];
-    }
-    if (oldAt !== 0) this.free(classOf(oldWords), oldAt);
-  }
-
-  /** Frees a slot and closes the gap (Knuth, vol. 3, 6.4, algorithm R). */
-  #sideDelete(slot: number): void {
-    const w = this.words;
-    const mask = (1 << w[L_SIDE_LOG]) - 1;
-    let hole = (slot - w[L_SIDE]) >> 1;
-    w[slot + 1] = 0;
-    for (let i = (hole + 1) & mask; w[w[L_SIDE] + 2 * i + 1] !== 0; i = (i + 1) & mask) {
-      const from = w[L_SIDE] + 2 * i;
-      const home = this.#sideHome(w[from]);
-      if (((i - home) & mask) < ((i - hole) & mask)) continue;
-      const to = w[L_SIDE] + 2 * hole;
-      w[to] = w[from];
-      w[to + 1] = w[from + 1];
-      w[from + 1] = 0;
-      hole = i;
-    }
-    w[L_SIDE_USED] -= 1;
-  }
-
-  /** Words of the side table. */
-  protected sideWords(): number {
-    return this.words[L_SIDE] === 0 ? 0 : 2 << this.words[L_SIDE_LOG];
-  }
-
-  /** Checks that as many counts stand aside as lanes say so, and no smaller ones. */
-  protected validateSide(lanesAtMax: number): void {
-    const w = this.words;
-    let used = 0;
-    for (let slot = w[L_SIDE]; slot < w[L_SIDE] + this.sideWords(); slot += 2) {
-      if (w[slot + 1] === 0) continue;
-      used += 1;
-      assert(this.#sideSlot(w[slot]) === slot, `side table: frame ${w[slot]} cannot be found`);
-      assert(w[slot + 1] - 1 > this.max >> 1, `side table: count ${w[slot + 1]} is too small`);
-    }
-    assert(used === w[L_SIDE_USED], `side table: ${used} counts, ${w[L_SIDE_USED]} noted`);
-    assert(used === lanesAtMax, `side table: ${used} counts, ${lanesAtMax} lanes say so`);
+  /** The least count that stands aside. */
+  protected get leastAside(): number {
+    return (this.max >> 1) + 2;
   }
 }

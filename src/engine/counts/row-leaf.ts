@@ -1,8 +1,9 @@
 import { assert, InputError } from '../../base/index.ts';
 import { bufferBytes, CLASS_16, formatMemory, reserveWords } from './count-memory.ts';
 import type { CountKind, CountOptions, CountTable } from './count-table.ts';
-import { L_BITS, L_FRAMES, L_OWN, LaneCounts, SIDE_WORDS } from './lane-counts.ts';
+import { L_BITS, L_FRAMES, L_LANE_OWN, LaneCounts } from './lane-counts.ts';
 import { countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
+import { SIDE_WORDS } from './side-counts.ts';
 
 /**
  * A directory of one word a row of consecutive frames, and a line of 64 bytes of lanes ("leaf") for
@@ -21,10 +22,10 @@ const LIVE_SHIFT = 21;
 const LIVE_ONE = 2097152; // 1 << LIVE_SHIFT
 /** A pin, and a unit for every word of the leaf: what a batch may need at most. */
 const LIVE_BATCH = 17;
-const R_DIR: number = L_OWN;
-const R_ROWS: number = L_OWN + 1;
+const R_DIR: number = L_LANE_OWN;
+const R_ROWS: number = L_LANE_OWN + 1;
 /** Leaves are numbered from here, so that 21 bits reach 128 MiB of them. */
-const R_POOL: number = L_OWN + 2;
+const R_POOL: number = L_LANE_OWN + 2;
 
 function rowsOf({ frames }: CountOptions, bits: number): number {
   if (!(frames >= 1 && frames <= 2 ** 32)) throw new InputError(`frames ${frames}: want 1 to 2^32`);
@@ -331,7 +332,7 @@ export class RowLeaf extends LaneCounts implements CountTable {
       assert(live === dir >>> LIVE_SHIFT, `row-leaf: row ${row}: ${live} live words`);
     }
     assert(entries === this.entries(), `row-leaf: ${entries} entries, ${this.entries()} noted`);
-    this.validateSide(atMax);
+    this.validateSide(atMax, this.leastAside);
     const bytes = (this.#rows + leaves * LEAF_WORDS + this.sideWords()) * 4;
     assert(bytes === this.bytesInUse(), `row-leaf: ${bytes} bytes, ${this.bytesInUse()} noted`);
   }

@@ -1,8 +1,9 @@
 import { assert, InputError } from '../../base/index.ts';
 import { bufferBytes, formatMemory, reserveWords } from './count-memory.ts';
 import type { CountKind, CountOptions, CountTable } from './count-table.ts';
-import { L_BITS, L_FRAMES, L_OWN, LaneCounts, SIDE_WORDS } from './lane-counts.ts';
+import { L_BITS, L_FRAMES, L_LANE_OWN, LaneCounts } from './lane-counts.ts';
 import { countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
+import { SIDE_WORDS } from './side-counts.ts';
 
 /**
  * One byte for every frame of the machine, as the count in struct page is there for every frame. A
@@ -12,7 +13,7 @@ import { countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
 
 const BITS = 8;
 const LANES = 4;
-const S_AT: number = L_OWN;
+const S_AT: number = L_LANE_OWN;
 
 function wordsFor({ frames }: CountOptions): number {
   if (!(frames >= 1 && frames <= 2 ** 32)) throw new InputError(`frames ${frames}: want 1 to 2^32`);
@@ -123,7 +124,7 @@ export class StaticCounts extends LaneCounts implements CountTable {
       atMax += countLanes(fullLanes(w[at], BITS) & w[at], BITS);
     }
     assert(entries === this.entries(), `static: ${entries} entries, ${this.entries()} noted`);
-    this.validateSide(atMax);
+    this.validateSide(atMax, this.leastAside);
     const bytes = (words + this.sideWords()) * 4;
     assert(bytes === this.bytesInUse(), `static: ${bytes} bytes, ${this.bytesInUse()} noted`);
   }
