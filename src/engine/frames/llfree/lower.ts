@@ -106,7 +106,12 @@ function splitHuge(a: LLFree, child: number): void {
     return;
   }
   const at = a.childrenAt + (child >> 1);
-  while ((childOf(a, child) & CHILD_SPLITTING) !== 0) pause(a.words, at, a.words[at]!);
+  const splitting = CHILD_SPLITTING << ((child & 1) << 4);
+  // An atomic load, for nothing else in the loop need be one.
+  for (let pair = Atomics.load(a.words, at); (pair & splitting) !== 0; ) {
+    pause(a.words, at, pair);
+    pair = Atomics.load(a.words, at);
+  }
 }
 
 /** What a bit field makes of its entry: a huge frame stays one, else the number of clear bits. */

@@ -2,8 +2,8 @@
  * Writes of one word. Where several threads use the buffer they are atomic; a single worker pays
  * for plain stores only, and `isShared` is one test that the processor predicts.
  *
- * Loads are plain everywhere: what they decide is confirmed by the compare-exchange that follows,
- * or costs a detour at most (docs/llfree.md, "Memory order").
+ * Loads are plain, but where a loop waits: what they decide is confirmed by the compare-exchange that
+ * follows, or costs a detour at most (docs/llfree.md, "Memory order").
  */
 
 /** Puts `next` in place of `old`; false if the word was something else. */
