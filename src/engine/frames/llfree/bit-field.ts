@@ -35,12 +35,12 @@ export function setRun(
 }
 
 /** 2^order low bits, order 0 to 5. */
-function runBits(order: number): number {
+export function runBits(order: number): number {
   return order === WORD_ORDER ? -1 : (1 << (1 << order)) - 1;
 }
 
 /** A set bit for the start of each clear, aligned run of order 1 to 5. */
-function clearRuns(bits: number, order: number): number {
+export function clearRuns(bits: number, order: number): number {
   if (order === WORD_ORDER) return bits === 0 ? 1 : 0;
   let free = ~bits;
   free &= free >>> 1;

@@ -7,6 +7,7 @@ import {
   type LLFreeOptions,
   layoutFrom,
   layoutOf,
+  WORD_ORDER,
   writeHeader,
 } from './layout.ts';
 import {
@@ -21,7 +22,7 @@ import {
   setStart,
   takeFromLocal,
 } from './locals.ts';
-import { childOf, fieldOf, getLower, putLower, turnChild } from './lower.ts';
+import { childOf, fieldOf, getHinted, getLower, putLower, turnChild } from './lower.ts';
 import { getInTree, reserveAndGet } from './search.ts';
 import {
   classOf,
@@ -146,7 +147,12 @@ export class LLFree {
     const at = localAt(this, cls, core);
     const tree = takeFromLocal(this, at, 1 << order);
     if (tree < 0) return getSlow(this, core, order, cls);
-    const frame = getLower(this, tree, this.words[at + LOCAL_START]!, order);
+    const start = this.words[at + LOCAL_START]!;
+    if (order <= WORD_ORDER) {
+      const frame = getHinted(this, tree, start, order);
+      if (frame >= 0) return frame;
+    }
+    const frame = getLower(this, tree, start, order);
     if (frame < 0) {
       putTree(this, tree, 1 << order);
       return getSlow(this, core, order, cls);

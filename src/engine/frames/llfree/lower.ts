@@ -1,6 +1,6 @@
 import { Errno } from '../../../base/index.ts';
 import { pause } from '../../threads/pause.ts';
-import { clearRun, countClear, fillField, setRun } from './bit-field.ts';
+import { clearRun, clearRuns, countClear, fillField, runBits, setRun } from './bit-field.ts';
 import { FIELD_WORDS, HUGE_FRAMES, HUGE_ORDER, WORD_ORDER } from './layout.ts';
 import type { LLFree } from './llfree.ts';
 import { add, cas } from './words.ts';
@@ -79,6 +79,25 @@ export function getLower(a: LLFree, tree: number, hint: number, order: number): 
     child += 1;
     if (child === first + count) child = first;
   }
+  return -1;
+}
+
+/**
+ * The same in the hinted word alone, order 0 to 5, which most calls need: the bits are looked at
+ * before the counter is taken, and nothing here loops over words, so that it is compiled into `get`.
+ */
+export function getHinted(a: LLFree, tree: number, hint: number, order: number): number {
+  if (hint >> (a.treeShift - WORD_ORDER) !== tree) return -1;
+  const w = a.words;
+  const at = a.fieldsAt + hint;
+  const bits = w[at]!;
+  const starts = order === 0 ? ~bits : clearRuns(bits, order);
+  if (starts === 0) return -1;
+  const child = hint >> (HUGE_ORDER - WORD_ORDER);
+  if (!takeFromChild(a, child, 1 << order)) return -1;
+  const first = 31 - Math.clz32(starts & -starts);
+  if (cas(w, at, bits, bits | (runBits(order) << first), a.isShared)) return hint * 32 + first;
+  giveToChild(a, child, 1 << order);
   return -1;
 }
 

@@ -10,6 +10,9 @@ export const TREE_FREE = 0x0fffffff;
 export const TREE_RESERVED = 0x10000000;
 const CLASS_SHIFT = 29;
 
+/** A text that is put together would be so at each call. */
+const TOO_MANY = 'a tree has more free frames than frames';
+
 export function treeWord(free: number, cls: number): number {
   return free | (cls << CLASS_SHIFT);
 }
@@ -31,7 +34,7 @@ export function putTree(a: LLFree, tree: number, frames: number): void {
   for (;;) {
     const word = w[at]!;
     const free = (word & TREE_FREE) + frames;
-    assert(free <= a.treeFrames, `tree ${tree} has more free frames than frames`);
+    assert(free <= a.treeFrames, TOO_MANY);
     const isReserved = (word & TREE_RESERVED) !== 0;
     const next = isReserved ? word + frames : released(a, free, classOf(word));
     if (cas(w, at, word, next, a.isShared)) return;
@@ -60,9 +63,9 @@ export function unreserveTree(a: LLFree, tree: number, frames: number): void {
   const at = a.treesAt + tree;
   for (;;) {
     const word = w[at]!;
-    assert((word & TREE_RESERVED) !== 0, `tree ${tree} is not reserved`);
+    assert((word & TREE_RESERVED) !== 0, 'a tree that is given back is reserved');
     const free = (word & TREE_FREE) + frames;
-    assert(free <= a.treeFrames, `tree ${tree} has more free frames than frames`);
+    assert(free <= a.treeFrames, TOO_MANY);
     if (cas(w, at, word, released(a, free, classOf(word)), a.isShared)) return;
   }
 }
