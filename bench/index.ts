@@ -1,5 +1,6 @@
 import { CapabilityError, InputError } from '../src/base/index.ts';
 import { whyNoPuppet } from '../src/host/index.ts';
+import { benchCounts } from './counts.ts';
 import { benchFault } from './fault.ts';
 import { benchFork } from './fork.ts';
 import { whyNoKernel } from './kernel-range.ts';
@@ -30,6 +31,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
   { name: 'llfree', run: benchLLFree, whyNoPeer: () => null },
+  { name: 'counts', run: benchCounts, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
   { name: 'tlb', run: benchTlb, whyNoPeer: () => null },
 ];

@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly tlbAccesses: number;
   /** Frames of the memory of `llfree`, at most 2^20; a quarter of it is that of its `frag`. */
   readonly llfreeFrames: number;
+  /** Frames that `counts` shares. */
+  readonly countFrames: number;
   /** Faults of the engine before anything is measured: V8's last tier comes after about a million. */
   readonly warmUpFaults: number;
 }
@@ -31,6 +33,7 @@ export const DEFAULT_OPTIONS: BenchOptions = {
   areas: 1000,
   tlbAccesses: 4_000_000,
   llfreeFrames: 2 ** 20,
+  countFrames: 131_072,
   warmUpFaults: 2_000_000,
 };
 

@@ -17,11 +17,14 @@ export interface Row {
   readonly repeats: number;
 }
 
-/** Less is better for a time, more for a rate or a share. */
+/** Less is better for a time or a size, more for a rate or a share. */
 export type Unit =
   | 'ns/page'
   | 'ns/table'
   | 'ns/call'
+  | 'ns/entry'
+  | 'bytes/frame'
+  | 'operations/s'
   | '%'
   | 'faults/s'
   | 'events/s'
@@ -39,8 +42,10 @@ export function rowOf(
   ours: readonly number[],
   theirs: readonly number[] | null,
 ): Row {
-  const isTime = head.unit.startsWith('ns/');
-  const ratios = (theirs ?? []).map((their, i) => (isTime ? their / ours[i]! : ours[i]! / their));
+  const isLessBetter = /^(ns|bytes)\//.test(head.unit);
+  const ratios = (theirs ?? []).map((their, i) =>
+    isLessBetter ? their / ours[i]! : ours[i]! / their,
+  );
   const hasPeer = theirs !== null;
   return {
     name: head.name,

@@ -1,6 +1,14 @@
 export { BufferFullError } from './arena.ts';
 export { cgroupLimit, cgroupUsage } from './cgroup/cgroup.ts';
 export * from './counters.ts';
+export {
+  BATCH_MAX,
+  type CountKind,
+  type CountOptions,
+  type CountTable,
+} from './counts/count-table.ts';
+export { COUNT_KINDS } from './counts/kinds.ts';
+export { type RhashtableOptions, rhashtableWith } from './counts/rhashtable.ts';
 export { loadPage, storePage } from './fault/access.ts';
 export {
   FAULT_DONE,

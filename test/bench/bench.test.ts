@@ -14,9 +14,31 @@ const TINY = {
   tables: 200,
   areas: 10,
   tlbAccesses: 2000,
+  countFrames: 1024,
   llfreeFrames: 262144,
   warmUpFaults: 1,
 };
+
+/** Each question with its peers, and two goals for each size of leaf. */
+function countRows(): string[] {
+  const few = ['static', 'line-hash', 'rosebush', 'rhashtable'];
+  const all = ['row-leaf', 'static', 'line-hash', 'rosebush-inline', 'rosebush', 'rhashtable'];
+  const goals = ['goal-row-leaf-4', 'goal-row-leaf'];
+  const of = (name: string, peers: readonly string[]): string[] =>
+    peers.map((peer) => `${name}/${peer}`);
+  const single = ['clustered', 'random'].flatMap((pattern) =>
+    ['insert', 'hit', 'miss', 'change', 'remove'].flatMap((what) =>
+      of(`${pattern}/${what}`, what === 'change' ? all : few),
+    ),
+  );
+  const batches = ['dense', 'clustered', 'random'].flatMap((pattern) => [
+    ...['batch', 'split', 'bytes'].flatMap((what) => of(`${pattern}/${what}`, all)),
+    ...(pattern === 'clustered' ? of('clustered/batch', goals) : []),
+    ...(pattern === 'dense' ? of('dense/bytes', goals) : []),
+  ]);
+  const threads = ['threads-1', 'threads-2', 'threads-4', 'resizing'];
+  return [...single, ...batches, ...threads.flatMap((name) => of(name, few))];
+}
 
 const ROWS: Readonly<Record<string, readonly string[]>> = {
   fault: ['write', 'random', 'read', 'areas', 'shared-1', 'shared-2', 'shared-2-one-space'],
@@ -40,6 +62,7 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
     ]),
     'frag',
   ],
+  counts: countRows(),
   tlb: ['uniform', 'lackey', 'cachegrind'],
   'multi-fault': ['1', '8', '16'].flatMap((threads) => [
     threads,

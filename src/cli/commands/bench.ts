@@ -20,7 +20,7 @@ export function addBench(program: Command): void {
     .description('benchmarks as ratios to the running kernel, each pair interleaved in one run')
     .argument(
       '[name]',
-      'fault, zap, fork, multi-fault, table-reclaim, llfree, replay or tlb; default: all',
+      'fault, zap, fork, multi-fault, table-reclaim, llfree, counts, replay or tlb; default: all',
     )
     .option('--repeats <count>', `pairs of measurements, at least ${REPEATS_MIN}`, '7')
     .option('--seconds <time>', 'measured time of each side of a pair', '0.2')

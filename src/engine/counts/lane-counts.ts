@@ -136,7 +136,7 @@ export abstract class LaneCounts extends SideCounts {
   ): number {
     const w = this.words;
     const bits = this.bits;
-    let old = Atomics.load(w, at);
+    let old = w[at];
     let full = 0;
     let zero = 0;
     this.turned = 0;

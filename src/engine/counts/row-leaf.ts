@@ -60,6 +60,17 @@ export const ROW_LEAF: CountKind = kindOf('row-leaf', 8);
 /** Lanes of 4 bits: rows of 128 frames, counts to 15 in the leaf. */
 export const ROW_LEAF_4: CountKind = kindOf('row-leaf-4', 4);
 
+/** Shorter runs are counted with the other frames of their row. */
+const RUN_MIN = 4;
+
+/** How many frames from `from` on are consecutive. */
+export function runLength(frames: Int32Array, from: number, end: number): number {
+  const offset = (frames[from] - from) | 0;
+  let i = from + 1;
+  while (i < end && frames[i] === ((offset + i) | 0)) i += 1;
+  return i - from;
+}
+
 export class RowLeaf extends LaneCounts implements CountTable {
   readonly #dir: number;
   readonly #rows: number;
@@ -182,6 +193,12 @@ export class RowLeaf extends LaneCounts implements CountTable {
     const end = from + n;
     const rowShift = this.#rowShift;
     for (let i = from; i < end; ) {
+      const run = runLength(frames, i, end);
+      if (run >= RUN_MIN) {
+        this.incRun(frames[i], run);
+        i += run;
+        continue;
+      }
       const row = frames[i] >>> rowShift;
       let next = i + 1;
       while (next < end && frames[next] >>> rowShift === row) next += 1;
@@ -214,16 +231,22 @@ export class RowLeaf extends LaneCounts implements CountTable {
   decBatch(frames: Int32Array, from: number, n: number, gone: Int32Array): number {
     const end = from + n;
     const rowShift = this.#rowShift;
-    let goneCount = 0;
+    let goneEnd = 0;
     for (let i = from; i < end; ) {
+      const run = runLength(frames, i, end);
+      if (run >= RUN_MIN) {
+        goneEnd = this.#decSpan(frames[i], run, gone, goneEnd);
+        i += run;
+        continue;
+      }
       const row = frames[i] >>> rowShift;
       let next = i + 1;
       while (next < end && frames[next] >>> rowShift === row) next += 1;
-      if (next > i + 1) goneCount = this.#decRow(row, frames, i, next, gone, goneCount);
-      else if (this.dec(frames[i]) === 0) gone[goneCount++] = frames[i];
+      if (next > i + 1) goneEnd = this.#decRow(row, frames, i, next, gone, goneEnd);
+      else if (this.dec(frames[i]) === 0) gone[goneEnd++] = frames[i];
       i = next;
     }
-    return goneCount;
+    return goneEnd;
   }
 
   #decRow(
@@ -260,56 +283,71 @@ export class RowLeaf extends LaneCounts implements CountTable {
   }
 
   incRun(first: number, n: number): void {
-    const end = (first >>> 0) + n;
-    const rowFrames = 2 ** this.#rowShift;
-    for (let frame = first >>> 0; frame < end; ) {
-      const row = Math.floor(frame / rowFrames);
-      const stop = Math.min(end, (row + 1) * rowFrames);
-      const leaf = this.#pin(this.#dir + row, LIVE_BATCH);
+    const { wordShift, all } = this;
+    const lanes = 1 << wordShift;
+    const rowFrames = 1 << this.#rowShift;
+    let frame = first | 0;
+    let left = n;
+    while (left > 0) {
+      const row = this.#dir + (frame >>> this.#rowShift);
+      const inRow = Math.min(left, rowFrames - (frame & (rowFrames - 1)));
+      const leaf = this.#pin(row, LIVE_BATCH);
       let kept = 0;
-      while (frame < stop) {
-        const word = Math.floor(frame / 2 ** this.wordShift);
-        this.lanesInc(leaf + (word & 15), this.#onesOf(frame, stop), word << this.wordShift);
+      left -= inRow;
+      for (let rest = inRow; rest > 0; ) {
+        const count = Math.min(rest, lanes - (frame & (lanes - 1)));
+        const ones = count === lanes ? all : this.#onesOf(frame, count);
+        const at = leaf + ((frame >>> wordShift) & 15);
+        this.lanesInc(at, ones, (frame >>> wordShift) << wordShift);
         kept += this.turned;
-        frame = (word + 1) * 2 ** this.wordShift;
+        frame = (frame + count) | 0;
+        rest -= count;
       }
-      this.#unpin(this.#dir + row, LIVE_BATCH - kept);
-      frame = stop;
+      this.#unpin(row, LIVE_BATCH - kept);
     }
   }
 
   decRun(first: number, n: number, gone: Int32Array): number {
-    const end = (first >>> 0) + n;
-    const rowFrames = 2 ** this.#rowShift;
-    let goneEnd = 0;
-    for (let frame = first >>> 0; frame < end; ) {
-      const row = Math.floor(frame / rowFrames);
-      const stop = Math.min(end, (row + 1) * rowFrames);
-      const leaf = this.#tryPin(this.#dir + row, 1);
+    return this.#decSpan(first | 0, n, gone, 0);
+  }
+
+  #decSpan(first: number, n: number, gone: Int32Array, goneCount: number): number {
+    const { wordShift, all } = this;
+    const lanes = 1 << wordShift;
+    const rowFrames = 1 << this.#rowShift;
+    let goneEnd = goneCount;
+    let frame = first;
+    let left = n;
+    while (left > 0) {
+      const row = this.#dir + (frame >>> this.#rowShift);
+      const inRow = Math.min(left, rowFrames - (frame & (rowFrames - 1)));
+      const leaf = this.#tryPin(row, 1);
+      left -= inRow;
       if (leaf === 0) {
-        for (; frame < stop; frame++) gone[goneEnd++] = frame;
+        for (let i = 0; i < inRow; i++) gone[goneEnd++] = frame + i;
+        frame = (frame + inRow) | 0;
         continue;
       }
       let units = 1;
-      while (frame < stop) {
-        const word = Math.floor(frame / 2 ** this.wordShift);
-        const ones = this.#onesOf(frame, stop);
-        goneEnd = this.lanesDec(leaf + (word & 15), ones, word << this.wordShift, gone, goneEnd);
+      for (let rest = inRow; rest > 0; ) {
+        const count = Math.min(rest, lanes - (frame & (lanes - 1)));
+        const ones = count === lanes ? all : this.#onesOf(frame, count);
+        const at = leaf + ((frame >>> wordShift) & 15);
+        goneEnd = this.lanesDec(at, ones, (frame >>> wordShift) << wordShift, gone, goneEnd);
         units -= this.turned;
-        frame = (word + 1) * 2 ** this.wordShift;
+        frame = (frame + count) | 0;
+        rest -= count;
       }
-      this.#unpin(this.#dir + row, units);
-      frame = stop;
+      this.#unpin(row, units);
     }
     return goneEnd;
   }
 
-  /** The lanes of [frame, end) in the word of `frame`. */
-  #onesOf(frame: number, end: number): number {
+  /** The lanes of `count` frames in the word of the first. */
+  #onesOf(frame: number, count: number): number {
     const lanes = 1 << this.wordShift;
-    const low = frame & (lanes - 1);
-    const count = Math.min(lanes - low, end - frame);
-    return (this.all >>> ((lanes - count) * this.bits)) << (low * this.bits);
+    const shift = (frame & (lanes - 1)) * this.bits;
+    return (this.all >>> ((lanes - count) * this.bits)) << shift;
   }
 
   validate(): void {

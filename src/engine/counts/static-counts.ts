@@ -3,6 +3,7 @@ import { bufferBytes, formatMemory, reserveWords } from './count-memory.ts';
 import type { CountKind, CountOptions, CountTable } from './count-table.ts';
 import { L_BITS, L_FRAMES, L_LANE_OWN, LaneCounts } from './lane-counts.ts';
 import { countLanes, fullLanes, nonzeroLanes } from './lanes.ts';
+import { runLength } from './row-leaf.ts';
 import { SIDE_WORDS } from './side-counts.ts';
 
 /**
@@ -56,6 +57,12 @@ export class StaticCounts extends LaneCounts implements CountTable {
   incBatch(frames: Int32Array, from: number, n: number): void {
     const end = from + n;
     for (let i = from; i < end; ) {
+      const run = runLength(frames, i, end);
+      if (run >= LANES) {
+        this.incRun(frames[i], run);
+        i += run;
+        continue;
+      }
       const word = frames[i] >>> 2;
       let ones = 0;
       do {
@@ -72,6 +79,12 @@ export class StaticCounts extends LaneCounts implements CountTable {
     const end = from + n;
     let goneCount = 0;
     for (let i = from; i < end; ) {
+      const run = runLength(frames, i, end);
+      if (run >= LANES) {
+        goneCount = this.#decSpan(frames[i], run, gone, goneCount);
+        i += run;
+        continue;
+      }
       const word = frames[i] >>> 2;
       let ones = 0;
       do {
@@ -86,32 +99,37 @@ export class StaticCounts extends LaneCounts implements CountTable {
   }
 
   incRun(first: number, n: number): void {
-    const end = (first >>> 0) + n;
-    for (let frame = first >>> 0; frame < end; ) {
-      const ones = this.#onesOf(frame, end);
-      const word = Math.floor(frame / LANES);
-      this.lanesInc(this.#at + word, ones, word * LANES);
-      frame = (word + 1) * LANES;
+    let frame = first | 0;
+    for (let rest = n; rest > 0; ) {
+      const count = Math.min(rest, LANES - (frame & 3));
+      const word = frame >>> 2;
+      this.lanesInc(this.#at + word, this.#onesOf(frame, count), word * LANES);
+      frame = (frame + count) | 0;
+      rest -= count;
     }
   }
 
   decRun(first: number, n: number, gone: Int32Array): number {
-    const end = (first >>> 0) + n;
-    let goneCount = 0;
-    for (let frame = first >>> 0; frame < end; ) {
-      const ones = this.#onesOf(frame, end);
-      const word = Math.floor(frame / LANES);
-      goneCount = this.lanesDec(this.#at + word, ones, word * LANES, gone, goneCount);
-      frame = (word + 1) * LANES;
-    }
-    return goneCount;
+    return this.#decSpan(first | 0, n, gone, 0);
   }
 
-  /** The lanes of [frame, end) in the word of `frame`. */
-  #onesOf(frame: number, end: number): number {
-    const low = frame & 3;
-    const count = Math.min(LANES - low, end - frame);
-    return (this.all >>> ((LANES - count) * BITS)) << (low * BITS);
+  #decSpan(first: number, n: number, gone: Int32Array, goneCount: number): number {
+    let goneEnd = goneCount;
+    let frame = first;
+    for (let rest = n; rest > 0; ) {
+      const count = Math.min(rest, LANES - (frame & 3));
+      const word = frame >>> 2;
+      const ones = this.#onesOf(frame, count);
+      goneEnd = this.lanesDec(this.#at + word, ones, word * LANES, gone, goneEnd);
+      frame = (frame + count) | 0;
+      rest -= count;
+    }
+    return goneEnd;
+  }
+
+  /** The lanes of `count` frames in the word of the first. */
+  #onesOf(frame: number, count: number): number {
+    return (this.all >>> ((LANES - count) * BITS)) << ((frame & 3) * BITS);
   }
 
   validate(): void {
