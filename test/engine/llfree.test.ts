@@ -176,6 +176,22 @@ describe('llfree: hand-computed', () => {
     assert.equal(LLFree.bytesFor({ frames, cores: 1, design: 'atc23' }), lowerBytes + 64 + 64);
   });
 
+  it('an allocator in the middle of a buffer keeps to its place', () => {
+    const bytes = LLFree.bytesFor(options);
+    const buffer = new SharedArrayBuffer(bytes + 2 * 64);
+    const whole = new Int32Array(buffer);
+    whole.fill(0x5a5a5a5a);
+    LLFree.format(buffer, options, true, 64);
+    const a = LLFree.attach(buffer, true, 64);
+    for (let i = 0; i < 4096; i++) assert.ok(a.get(0, 0) >= 0);
+    assert.equal(a.get(0, 0), -Errno.ENOMEM);
+    const b = recoverLLFree(buffer, true, 64);
+    assert.equal(b.freeFrames(), 0);
+    const outside = [...whole.subarray(0, 16), ...whole.subarray(16 + bytes / 4)];
+    assert.deepEqual(new Set(outside), new Set([0x5a5a5a5a]));
+    assert.equal(outside.length, 32);
+  });
+
   it('options and buffers that cannot be are refused', () => {
     for (const bad of [
       { frames: 0, cores: 1 },
