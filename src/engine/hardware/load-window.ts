@@ -84,10 +84,7 @@ export class LoadWindow {
       beyondL3 += (l3Lines - age) >>> 31;
     }
     this.#clock = clock;
-    served[0]! += count - beyondL1;
-    served[1]! += beyondL1 - beyondL2;
-    served[2]! += beyondL2 - beyondL3;
-    served[3]! += beyondL3;
+    addServed(served, count, beyondL1, beyondL2, beyondL3);
   }
 
   /**
@@ -150,10 +147,7 @@ export class LoadWindow {
     }
     const loads = clock - began;
     this.#clock = clock;
-    served[0]! += loads - beyondL1;
-    served[1]! += beyondL1 - beyondL2;
-    served[2]! += beyondL2 - beyondL3;
-    served[3]! += beyondL3;
+    addServed(served, loads, beyondL1, beyondL2, beyondL3);
     return loads;
   }
 
@@ -161,4 +155,18 @@ export class LoadWindow {
     this.#places.fill(0);
     this.#clock = 0;
   }
+}
+
+/** Counts loads by the smallest cache that had them; so many were beyond each. */
+function addServed(
+  served: Float64Array,
+  loads: number,
+  beyondL1: number,
+  beyondL2: number,
+  beyondL3: number,
+): void {
+  served[0]! += loads - beyondL1;
+  served[1]! += beyondL1 - beyondL2;
+  served[2]! += beyondL2 - beyondL3;
+  served[3]! += beyondL3;
 }

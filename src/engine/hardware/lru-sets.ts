@@ -75,9 +75,7 @@ export class LruSets {
     hasPayload: boolean,
   ): number {
     if (this.#onlyHigh === high && this.#isFull) {
-      return hasPayload
-        ? this.#in.filterLows(lows, payload, count)
-        : this.#in.filterLows(lows, NO_PAYLOAD, count);
+      return this.#in.filterLows(lows, hasPayload ? payload : NO_PAYLOAD, count);
     }
     if (this.#onlyHigh !== high) this.#onlyHigh = this.#onlyHigh === NOTHING ? high : MIXED;
     const missed = this.#in.filter(lows, highs, payload, count);

@@ -169,12 +169,10 @@ class Replay {
   #runBackground(event: TraceEvent): void {
     const { machine } = this.#system;
     if (!machine.kswapd.isWoken && !this.#isTimed) return;
-    const run = (): void => {
-      if (machine.kswapd.isWoken) runKswapd(machine);
-      if (this.#isTimed) this.#returnToUser(event);
-    };
-    if (this.#time === null) run();
-    else this.#time.inBackground(run);
+    this.#time?.beginBackground();
+    if (machine.kswapd.isWoken) runKswapd(machine);
+    if (this.#isTimed) this.#returnToUser(event);
+    this.#time?.endBackground();
   }
 
   #watch(event: TraceEvent, regions: RegionHistory): void {
@@ -242,10 +240,9 @@ class Replay {
 
   #apply(event: TraceEvent): number {
     const time = this.#time;
+    if (time === null || event.op === Op.mark) return this.#executor.apply(event);
     const mm = this.#system.process(event.pid)?.mm;
-    if (time === null || mm === undefined || event.op === Op.mark) {
-      return this.#executor.apply(event);
-    }
+    if (mm === undefined) return this.#executor.apply(event);
     time.beginCall(mm);
     const result = this.#executor.apply(event);
     if (event.op === Op.exit || event.op === Op.exec) time.exited(event.pid);

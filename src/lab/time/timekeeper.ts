@@ -1,11 +1,5 @@
 import { Random } from '../../base/index.ts';
-import {
-  type Machine,
-  type Process,
-  runKswapd,
-  type SourcedNumber,
-  type System,
-} from '../../engine/index.ts';
+import { type Process, runKswapd, type SourcedNumber, type System } from '../../engine/index.ts';
 import { Op, type ServerShape, type TraceEvent } from '../../trace/index.ts';
 import type { HardwareWishes } from '../hardware/hardware.ts';
 import { type KernelCosts, kernelCostsWith } from './kernel-costs.ts';
@@ -175,9 +169,15 @@ export class Timekeeper {
       }
       walks?.touch(Math.floor(addr / 4096));
       // It runs beside the program, on another processor.
-      if (this.#system.machine.kswapd.isWoken) this.inBackground(runKswapd);
+      if (this.#system.machine.kswapd.isWoken) this.#runKswapd();
     }
     return result;
+  }
+
+  #runKswapd(): void {
+    this.beginBackground();
+    runKswapd(this.#system.machine);
+    this.endBackground();
   }
 
   #fault(request: OpenRequest | undefined, ns: number): void {
@@ -244,10 +244,13 @@ export class Timekeeper {
     sums.add(request, walkNs, serviceNs, responseNs);
   }
 
-  /** Lets the kernel's threads run, and counts what they worked. */
-  inBackground(run: (m: Machine) => void): void {
+  /** Before the kernel's threads run. */
+  beginBackground(): void {
     this.#background.beginBackground();
-    run(this.#system.machine);
+  }
+
+  /** They have run: counts what they worked. */
+  endBackground(): void {
     const ns = this.#background.backgroundNs();
     if (ns === 0) return;
     this.#backgroundNs += ns;
