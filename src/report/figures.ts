@@ -71,9 +71,23 @@ export function lastMoment(series: readonly SeriesPoint[]): SeriesPoint | undefi
 export function referenceRun(document: RunDocument, kernel?: string): RunResult | undefined {
   const named = document.runs.find((run) => run.kernel === kernel);
   if (named !== undefined) return named;
-  const rank = (run: RunResult): number => vmPteExact(run) * 2 + (run.kernel.includes('+') ? 0 : 1);
-  const best = Math.max(...document.runs.map(rank));
-  return document.runs.findLast((run) => rank(run) === best);
+  let best: RunResult | undefined;
+  for (const run of document.runs) if (best === undefined || !isBehind(run, best)) best = run;
+  return best;
+}
+
+/** By VmPTE, then by all fields of the samples, then a base by itself is before one with more to it. */
+function isBehind(run: RunResult, other: RunResult): boolean {
+  const isPlain = ({ kernel }: RunResult): number => (/[+[]/.test(kernel) ? 0 : 1);
+  const order =
+    vmPteExact(run) - vmPteExact(other) ||
+    allExact(run) - allExact(other) ||
+    isPlain(run) - isPlain(other);
+  return order < 0;
+}
+
+function allExact({ truth }: RunResult): number {
+  return Object.values(truth.fields).reduce((sum, { exact }) => sum + exact, 0);
 }
 
 /** Runs that agree with the recording as well as the reference does, itself included. */

@@ -30,6 +30,7 @@ export function formatKiB(kib: number, wanted: KibUnit = kibUnit(kib)): string {
 
 /** A size in the largest unit of which it is a whole number: `2 MB`. */
 export function formatSize(kib: number): string {
+  if (kib > 0 && kib < 1) return `${formatCount(kib * 1024)} B`;
   let at = 0;
   let value = kib;
   while (value > 0 && value % 1024 === 0 && at < UNITS.length - 1) {

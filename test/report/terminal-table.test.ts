@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { terminalTable } from '../../src/report/index.ts';
+import { formatSize } from '../../src/report/units.ts';
 import { recordedDocument, smallDocument, smallRun } from './documents.ts';
 
 test('the table has a row a kernel, means over time, and the proof', () => {
@@ -91,4 +92,17 @@ test('ways to have fewer empty tables stand side by side where a mechanism count
   for (const line of narrow.slice(1)) assert.ok(line.length <= 60, line);
   const without = recordedDocument('jemalloc-sparse', ['linux-6.1', 'linux-6.18']);
   assert.doesNotMatch(terminalTable(without), /made/);
+});
+
+test('of kernels with the same VmPTE the one that agrees in more fields is measured against', () => {
+  const [own, other] = [smallRun('linux-6.18', 0), smallRun('linux-6.18[thp=always]', 0)];
+  const rssAnonKiB = (exact: number) => ({ compared: 2, exact, worst: 8, worstLine: 3 });
+  own.truth.fields = { ...own.truth.fields, rssAnonKiB: rssAnonKiB(2) };
+  other.truth.fields = { ...other.truth.fields, rssAnonKiB: rssAnonKiB(0) };
+  const document = { ...smallDocument(), runs: [own, other] };
+  assert.match(terminalTable(document), /Against the recorded kernel's own counters, linux-6\.18:/);
+});
+
+test('sizes below a kilobyte are bytes', () => {
+  assert.deepEqual([1 / 32, 0.5, 1, 2048].map(formatSize), ['32 B', '512 B', '1 kB', '2 MB']);
 });
