@@ -32,6 +32,9 @@ export type ReturnToUserHook = (m: Machine, mm: number, nowNs: number) => void;
 /** Called when the last user of an address space is gone; its id may be another's afterwards. */
 export type SpaceGoneHook = (m: Machine, mm: number) => void;
 
+/** Called when a process ends, before anything of it is taken down; not at exec. */
+export type ProcessExitHook = (m: Machine, pid: number) => void;
+
 /** Called when a fault has filled an entry of private anonymous memory: its table, and the page. */
 export type PageAddedHook = (m: Machine, mm: number, leaf: number, page: number) => void;
 
@@ -84,6 +87,7 @@ export interface MachineEvents {
   upperTableMade: UpperTableHook | null;
   upperTableGone: UpperTableHook | null;
   returnToUser: ReturnToUserHook | null;
+  processExit: ProcessExitHook | null;
   spaceGone: SpaceGoneHook | null;
   frameTaken: FrameTakenHook | null;
   placePage: PlacePageHook | null;
@@ -104,6 +108,7 @@ export function noEvents(): MachineEvents {
     upperTableMade: null,
     upperTableGone: null,
     returnToUser: null,
+    processExit: null,
     spaceGone: null,
     frameTaken: null,
     placePage: null,

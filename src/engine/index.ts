@@ -97,6 +97,16 @@ export {
 export { RELEASED } from './mechanisms/ingens/variant.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
+export { MshareHandle } from './mechanisms/mshare/announced.ts';
+export { attachMshare, mshare, mshareCounters } from './mechanisms/mshare/index.ts';
+export {
+  type Credentials,
+  MshareFile,
+  MshareFs,
+  O_CREAT,
+  O_EXCL,
+} from './mechanisms/mshare/posted.ts';
+export { regionAlignmentPages, regionHost } from './mechanisms/mshare/region.ts';
 export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';
 export {
   RESERVATION_DEFAULTS,

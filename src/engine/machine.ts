@@ -1,4 +1,5 @@
 import { assert, InputError } from '../base/index.ts';
+import type { CountTable } from './counts/count-table.ts';
 import { type MachineEvents, noEvents } from './events.ts';
 import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
 import { clearPcpArrays } from './frames/pcp.ts';
@@ -15,6 +16,7 @@ import type { Ksm } from './ksm/ksm.ts';
 import type { KsmSettings } from './ksm/settings.ts';
 import * as L from './layout.ts';
 import { type CompactionWork, noCompactionWork } from './migrate/compaction-work.ts';
+import type { WindowOps } from './objects/window.ts';
 import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
 import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
@@ -190,6 +192,11 @@ export class Machine {
   deferredSplits = 0;
   /** Of huge pages with all their mappings, those split for being mostly zeros (thp_underused_split_page). */
   underusedSplits = 0;
+
+  /** Kinds of objects that are mapped by whole tables (objects/window.ts). */
+  readonly windowOps: WindowOps[] = [];
+  /** References to tables and pages that several entries lead to; null before the first (counts/). */
+  shareCounts: CountTable | null = null;
 
   /** Samepage merging; null where there is none. */
   ksm: Ksm | null = null;

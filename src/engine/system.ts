@@ -135,6 +135,7 @@ export class System {
     this.#processes.delete(process.pid);
     process.isAlive = false;
     const wasOffline = enter(this.machine);
+    this.machine.events.processExit?.(this.machine, process.pid);
     exitMm(this.machine, process.mm);
     leave(this.machine, wasOffline);
   }

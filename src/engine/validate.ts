@@ -17,6 +17,7 @@ import type { Machine } from './machine.ts';
 import { isShmem, O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
 import { RmapWalk } from './objects/rmap.ts';
 import { swapSlotUsers } from './objects/swap.ts';
+import { isTablesObject, opsOfObject } from './objects/window.ts';
 import {
   C_ANON,
   C_FILE,
@@ -49,6 +50,7 @@ import {
 } from './tables/entry.ts';
 import { isHuge, isHugeZero } from './tables/huge-entry.ts';
 import { entryFlags, entryWord } from './tables/leaf.ts';
+import { isLink, linksTo } from './tables/link.ts';
 import {
   OWNER_EMPTY_TABLES,
   OWNER_GUEST,
@@ -106,6 +108,7 @@ export function validateMachine(m: Machine): void {
   for (let mm = m.words[L.H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) tally.addSpace(mm);
   for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) tally.addObject(o);
   for (let g = m.words[L.H_GUESTS]; g !== 0; g = m.words[g + MM_NEXT]) tally.addGuest(g);
+  tally.checkLinks();
   tally.checkMappings();
   tally.checkSwap();
   tally.checkPool();
@@ -123,6 +126,8 @@ class Tally {
   /** Frames of tables and of objects' pages. */
   tableFrames = 0;
   objectFrames = 0;
+  /** Entries that lead into other owners' trees, by table. */
+  readonly links = new Map<number, number>();
   /** Stored tables in each frame of the pool. */
   readonly poolObjects = new Map<number, number>();
   readonly #image = new TableImage();
@@ -213,6 +218,10 @@ class Tally {
       const word = m.words[m.words[table + T_CONTENTS] + i];
       if (word === 0) continue;
       children++;
+      if (isLink(m, table, i)) {
+        this.links.set(word, (this.links.get(word) ?? 0) + 1);
+        continue;
+      }
       const child = word > 0 ? word : markedTable(word);
       if (child === 0) {
         this.#walkStored(owner, table, i, storedAt(word), base + i * span, found);
@@ -348,6 +357,18 @@ class Tally {
     const object = m.words[vmaLookup(m, mm, page) + V_OBJECT];
     assert(object !== 0, "an object's page in an anonymous area");
     return rssCounter(flags, isShmem(m, object));
+  }
+
+  /** Share counts say what was found, and objects mapped by their tables agree. */
+  checkLinks(): void {
+    const { m } = this;
+    for (const [table, count] of this.links) {
+      assert(linksTo(m, table) === count, `links to a table: ${count} found`);
+    }
+    m.shareCounts?.validate();
+    for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) {
+      if (isTablesObject(m, o)) opsOfObject(m, o).validate(m, o);
+    }
   }
 
   checkMappings(): void {

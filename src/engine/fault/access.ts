@@ -1,7 +1,8 @@
 import type { Machine } from '../machine.ts';
 import { contentsOfFrame } from '../objects/contents.ts';
+import { opsOfWindow } from '../objects/window.ts';
 import { mmapReadLock, mmapReadUnlock } from '../space/mmap-lock.ts';
-import { VM_ACCESS_FLAGS, VM_WRITE } from '../space/vm-flags.ts';
+import { VM_ACCESS_FLAGS, VM_WINDOW, VM_WRITE } from '../space/vm-flags.ts';
 import { V_FLAGS, vmaLookup } from '../space/vma.ts';
 import { vmaEndRead, vmaStartRead } from '../space/vma-lock.ts';
 import {
@@ -35,7 +36,7 @@ export function storePage(m: Machine, mm: number, page: number, value: number): 
 }
 
 /** The translation failed: fault, then try again. */
-const MISS = -200;
+export const MISS = -200;
 
 function access(m: Machine, mm: number, page: number, value: number): number {
   const hi = Math.floor(page / m.loPages);
@@ -82,7 +83,10 @@ function accessInVma(
   const w = m.words;
   const isWrite = value >= 0;
   const rights = w[vma + V_FLAGS];
-  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
+  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) {
+    if ((rights & VM_WINDOW) === 0) return FAULT_SIGSEGV;
+    return opsOfWindow(m, vma).access(m, mm, vma, hi * m.loPages + lo, value);
+  }
   const leaf = findLeaf(m, mm, hi, lo);
   if (leaf === 0 || !lockLeaf(m, leaf)) return MISS;
   const index = lo & m.mask;

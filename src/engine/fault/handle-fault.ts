@@ -15,9 +15,10 @@ import { CPU_CLOCK } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { zeroContents } from '../objects/contents.ts';
+import { opsOfWindow } from '../objects/window.ts';
 import { C_ANON, C_FAULTS, C_ZERO, MM_LAST_VMA, mmCounters } from '../space/mm.ts';
 import { expandStack } from '../space/stack.ts';
-import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../space/vm-flags.ts';
+import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WINDOW, VM_WRITE } from '../space/vm-flags.ts';
 import {
   findVma,
   V_ANON_VMA,
@@ -70,7 +71,11 @@ export function handleFault(
     w[mm + MM_LAST_VMA] = vma;
   }
   const rights = w[vma + V_FLAGS];
-  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) return FAULT_SIGSEGV;
+  if ((isWrite ? rights & VM_WRITE : rights & VM_ACCESS_FLAGS) === 0) {
+    return (rights & VM_WINDOW) === 0
+      ? FAULT_SIGSEGV
+      : opsOfWindow(m, vma).fault(m, mm, vma, hi, lo, isWrite);
+  }
   if (m.hasHugeFaults && w[vma + V_OBJECT] === 0) {
     const result = faultHuge(m, mm, vma, hi, lo, isWrite);
     if (result !== NOT_HUGE) {

@@ -14,8 +14,9 @@ import {
   objectPages,
   objectType,
 } from '../objects/object.ts';
+import { opsOfWindow } from '../objects/window.ts';
 import { C_ANON, C_FAULTS, C_FILE, C_SHMEM, mmCounters } from '../space/mm.ts';
-import { VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE } from '../space/vm-flags.ts';
+import { VM_ACCESS_FLAGS, VM_SHARED, VM_WINDOW, VM_WRITE } from '../space/vm-flags.ts';
 import {
   V_ANON_VMA,
   V_FLAGS,
@@ -31,10 +32,18 @@ import {
   ENTRY_OBJECT,
   ENTRY_PAGE,
   ENTRY_WRITE,
+  KIND_MASK,
 } from '../tables/entry.ts';
-import { runHigh, runLow, setRun } from '../tables/leaf.ts';
+import { isHuge } from '../tables/huge-entry.ts';
+import { runFlags, runHigh, runLow, setRun } from '../tables/leaf.ts';
 import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/table.ts';
-import { makeUniform, UNIFORM_RUN, uniformBase, uniformKind } from '../tables/uniform.ts';
+import {
+  makeUniform,
+  UNIFORM_RUN,
+  uniformBase,
+  uniformFlags,
+  uniformKind,
+} from '../tables/uniform.ts';
 import { ensureTable, findTable, isUniform } from '../tables/walk.ts';
 import { WRITTEN_PAGE } from './fault-codes.ts';
 
@@ -60,7 +69,10 @@ export function touchWhole(
   const vma = vmaLookup(m, mm, page);
   if (vma === 0) return 0;
   const flags = w[vma + V_FLAGS];
-  if ((flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) return 0;
+  if ((flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) {
+    if ((flags & VM_WINDOW) === 0) return 0;
+    return opsOfWindow(m, vma).touchWhole(m, mm, vma, page, count, isWrite);
+  }
   const object = w[vma + V_OBJECT];
   const isPrivate = (flags & VM_SHARED) === 0;
   // Zero pages, and copies of an object's pages, are for the page-by-page way.
@@ -90,7 +102,11 @@ function takeWhole(
   const lo = page - hi * m.loPages;
   const present = findTable(m, mm, level, hi, lo);
   // Marked or stored: the page-by-page way brings it back.
-  if (present < 0 || (present !== 0 && w[present + T_COUNT] !== 0)) return false;
+  if (present < 0) return false;
+  if (present !== 0 && w[present + T_COUNT] !== 0) {
+    m.foundIndex = 0;
+    return isTouched(m, present, level, isWrite);
+  }
   const index = page - vmaStart(m, vma) + vmaPgoff(m, vma);
   let base = 0;
   if (object === 0) {
@@ -117,6 +133,21 @@ function takeWhole(
   m.foundIndex = isAround ? pages / m.rules.faultAroundPages : pages;
   w[counters + C_FAULTS] += m.foundIndex;
   return true;
+}
+
+/** Every page of the table is there and would take the touch without a fault or a changed bit. */
+function isTouched(m: Machine, table: number, level: number, isWrite: boolean): boolean {
+  const bits = isWrite ? ENTRY_WRITE | ENTRY_ACCESSED | ENTRY_DIRTY : ENTRY_ACCESSED;
+  if (level === 1) {
+    if (!isUniform(m, table) || uniformKind(m, table) !== UNIFORM_RUN) return false;
+    const flags = uniformFlags(m, table);
+    return (flags & KIND_MASK) === ENTRY_PAGE && (flags & bits) === bits;
+  }
+  if (tableForm(m, table) !== FORM_RUN || isHuge(m, table)) return false;
+  const rule = m.words[table + T_RULE];
+  const flags = runFlags(rule);
+  const isWhole = runLow(rule) === 0 && runHigh(rule) === SLOT_PAGES;
+  return isWhole && (flags & KIND_MASK) === ENTRY_PAGE && (flags & bits) === bits;
 }
 
 function mapRun(

@@ -57,6 +57,8 @@ export const OBJECT_SHMEM = 2;
 export const OBJECT_SPECIAL = 3;
 /** Pages of the kernel that count as a file's (vdso): mapped one by one. */
 export const OBJECT_KERNEL = 4;
+/** Mapped by whole page tables, which hold its pages (window.ts); it has no page index. */
+export const OBJECT_TABLES = 5;
 
 /** A new object of `sizeBytes`; the caller holds one reference. */
 export function objectCreate(m: Machine, type: number, sizeBytes: number): number {
@@ -226,7 +228,8 @@ export function objectPut(m: Machine, object: number): void {
   const left = m.isShared ? Atomics.sub(w, at, 1) - 1 : w[at] - 1;
   if (!m.isShared) w[at] = left;
   if (left > 0) return;
-  dropObjectPages(m, object, 0, OBJECT_PAGES_MAX);
+  if (w[object + O_TYPE] === OBJECT_TABLES) opsOfObject(m, object).gone(m, object);
+  else dropObjectPages(m, object, 0, OBJECT_PAGES_MAX);
   if (m.isShared) m.lock(H_LIST_LOCK);
   const next = w[object + O_NEXT];
   const prev = w[object + O_PREV];
@@ -240,3 +243,4 @@ export function objectPut(m: Machine, object: number): void {
 }
 
 import { dropObjectPages } from './truncate.ts';
+import { opsOfObject } from './window.ts';

@@ -9,6 +9,7 @@ import {
   MM_IS_REAPED,
   MM_NEXT,
   MM_POOL_BYTES,
+  MM_REGION,
   mmCounter,
 } from '../space/mm.ts';
 import { VM_LOCKED, VM_PFNMAP, VM_SHARED } from '../space/vm-flags.ts';
@@ -26,7 +27,7 @@ export function chooseVictim(m: Machine, cgroup = 0): number {
   let worst = -1;
   for (let mm = m.words[H_MM_LIST]; mm !== 0; mm = m.words[mm + MM_NEXT]) {
     if (cgroup !== 0 && cgroupOf(m, mm) !== cgroup) continue;
-    if (m.words[mm + MM_IS_REAPED] !== 0) continue;
+    if (m.words[mm + MM_IS_REAPED] !== 0 || m.words[mm + MM_REGION] !== 0) continue;
     const points = oomPoints(m, mm);
     if (points > worst) {
       worst = points;

@@ -138,6 +138,8 @@ function adviseArea(
   advice: number,
 ): number {
   const flags = m.words[vma + V_FLAGS];
+  // What lies in a window is its object's, and is advised there (mshare: "to be rejected").
+  if ((flags & VM.VM_WINDOW) !== 0 && !changesAreas(advice)) return -Errno.EINVAL;
   const isPinned = (flags & (VM.VM_LOCKED | VM.VM_PFNMAP)) !== 0;
   switch (advice) {
     case MADV_DONTNEED:

@@ -35,6 +35,8 @@ export const MM_TABLE_REFAULTS = 35;
 export const MM_LOCK_SEQ = 36; // grows with each release of the mmap_lock by a writer (vma-lock.ts)
 export const MM_IS_REAPED = 38; // 1 after the OOM killer of a shared machine chose it (reclaim/oom.ts)
 export const MM_THP_DISABLE = 39; // THP_DISABLE_* (huge/eligible.ts)
+/** The object whose pages it holds, where it is no process's (mshare's host); else 0. */
+export const MM_REGION = 40;
 export const MM_LIST_SEQ = 37; // odd while the VMA list is being changed
 /** From here one group of counters a cpu, each written by its own thread only; the value is the sum. */
 export const MM_COUNTERS = 48;

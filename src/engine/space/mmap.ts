@@ -24,6 +24,7 @@ import {
   objectType,
 } from '../objects/object.ts';
 import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
+import { isTablesObject } from '../objects/window.ts';
 import { mergeNewRange } from './merge.ts';
 import { MM_DEF_FLAGS, MM_LOCKED_VM, MM_MMAP_BASE, MM_VMA_COUNT } from './mm.ts';
 import { unmapRange } from './munmap.ts';
@@ -52,6 +53,7 @@ import {
   vmaInsert,
   vmaStart,
 } from './vma.ts';
+import { mapWindow } from './window.ts';
 
 /** stack_guard_gap in pages. */
 const GUARD_GAP = 256;
@@ -77,6 +79,12 @@ export function mmap(
   const pages = Math.ceil(len / 4096);
   if (pages > m.geometry.userPages) return -Errno.ENOMEM;
   if (m.words[mm + MM_VMA_COUNT] > m.rules.maxMapCount) return -Errno.ENOMEM;
+  if (!isAnon && object !== 0 && isTablesObject(m, object)) {
+    const isSharing =
+      (flags & MAP_TYPE) === MAP_SHARED || (flags & MAP_TYPE) === MAP_SHARED_VALIDATE;
+    const window = mapWindow(m, mm, addr, pages, flags, isSharing, object, off / 4096);
+    return window < 0 ? window : window * 4096;
+  }
   const start = chooseAddress(m, mm, addr, pages, flags);
   if (start < 0) return start;
   if ((flags & MAP_FIXED_NOREPLACE) !== 0 && intersects(m, mm, start, start + pages)) {
@@ -127,7 +135,7 @@ export function findGapTopDown(m: Machine, mm: number, pages: number): number {
   }
 }
 
-function intersects(m: Machine, mm: number, start: number, end: number): boolean {
+export function intersects(m: Machine, mm: number, start: number, end: number): boolean {
   const vma = findVma(m, mm, start);
   return vma !== 0 && vmaStart(m, vma) < end;
 }

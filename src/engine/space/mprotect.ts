@@ -9,6 +9,7 @@ import {
   VM_LOCKED,
   VM_NORESERVE,
   VM_SHARED,
+  VM_WINDOW,
   VM_WRITE,
   vmFlagsOfProt,
 } from './vm-flags.ts';
@@ -51,6 +52,7 @@ function protectPiece(
   rights: number,
 ): number {
   const old = m.words[vma + V_FLAGS];
+  if ((old & VM_WINDOW) !== 0) return -Errno.EINVAL;
   let flags = (old & ~VM_ACCESS_FLAGS) | rights;
   // The VM_MAY* bits stand four places higher.
   if ((rights & ~(old >> 4) & VM_ACCESS_FLAGS) !== 0) return -Errno.EACCES;

@@ -39,6 +39,7 @@ import {
   vmaStart,
 } from './vma.ts';
 import { vmaStartWrite } from './vma-lock.ts';
+import { isWindow } from './window.ts';
 
 /**
  * mremap(2), after mm/mremap.c of Linux 6.18. Pages inside, bytes outside.
@@ -118,6 +119,8 @@ function checkParams(
 function checkArea(m: Machine, vma: number, r: Remap): number {
   const flags = m.words[vma + V_FLAGS];
   if (r.newPages <= r.oldPages && !hasTarget(r.flags)) return 0;
+  // A window stays where it is: nothing in the postings moves the links.
+  if (isWindow(m, vma) && hasTarget(r.flags)) return -Errno.EINVAL;
   if (r.oldPages === 0 && (flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -Errno.EINVAL;
   const isFixedShape = (flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0;
   if ((r.flags & MREMAP_DONTUNMAP) !== 0 && isFixedShape) return -Errno.EINVAL;
@@ -204,6 +207,7 @@ function moveTo(m: Machine, mm: number, r: Remap): number {
   }
   const vma = vmaLookup(m, mm, r.start);
   if (vma === 0) return -Errno.EFAULT;
+  if (isWindow(m, vma)) return -Errno.EINVAL;
   let target = r.target;
   if ((r.flags & MREMAP_FIXED) === 0 && isTaken(m, mm, target, r.newPages)) {
     target = findGapTopDown(m, mm, r.newPages);

@@ -8,6 +8,7 @@ import { raiseSequence } from './mmap-lock.ts';
 import { VM_LOCKED } from './vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
 import { vmaStartWrite } from './vma-lock.ts';
+import { isWindow } from './window.ts';
 
 /** munmap(2) of [start, end) pages. Holes are fine. 0 or -ENOMEM (too many areas). */
 export function unmapRange(m: Machine, mm: number, start: number, end: number): number {
@@ -15,6 +16,7 @@ export function unmapRange(m: Machine, mm: number, start: number, end: number): 
   let at = findVmaIndex(m, mm, start);
   let first = vmaAt(m, mm, at);
   if (first === 0 || vmaStart(m, first) >= end) return 0;
+  if (cutsWindow(m, mm, at, start, end)) return -Errno.EINVAL;
   if (start > vmaStart(m, first)) {
     // A hole punched into one area makes two of it: that must stay within the limit.
     if (end < vmaEnd(m, first) && w[mm + MM_VMA_COUNT] >= m.rules.maxMapCount) {
@@ -28,6 +30,14 @@ export function unmapRange(m: Machine, mm: number, start: number, end: number): 
   if (end < vmaEnd(m, last) && splitVma(m, last, end, false) === 0) return -Errno.ENOMEM;
   removeAreas(m, mm, at, lastIndexBelow(m, mm, at, end) - at + 1);
   return 0;
+}
+
+/** A window goes as a whole or not at all (may_split of mm/mshare.c). */
+function cutsWindow(m: Machine, mm: number, at: number, start: number, end: number): boolean {
+  const first = vmaAt(m, mm, at);
+  if (isWindow(m, first) && (vmaStart(m, first) < start || vmaEnd(m, first) > end)) return true;
+  const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
+  return isWindow(m, last) && vmaEnd(m, last) > end;
 }
 
 /** Position of the last area that begins before `end`; `at` is one that does. */

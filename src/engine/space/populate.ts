@@ -8,6 +8,7 @@ import {
   VM_PFNMAP,
   VM_READ,
   VM_SHARED,
+  VM_WINDOW,
   VM_WRITE,
 } from './vm-flags.ts';
 import { findVma, V_FLAGS, vmaEnd, vmaStart } from './vma.ts';
@@ -31,7 +32,7 @@ export function populateRange(
     const from = Math.max(at, vmaStart(m, vma));
     at = Math.min(end, vmaEnd(m, vma));
     const flags = m.words[vma + V_FLAGS];
-    if ((flags & (VM_PFNMAP | VM_LOCKONFAULT)) !== 0) continue;
+    if ((flags & (VM_PFNMAP | VM_LOCKONFAULT | VM_WINDOW)) !== 0) continue;
     if ((flags & VM_ACCESS_FLAGS) === 0) {
       if (ignoreErrors) continue;
       return -Errno.ENOMEM;
@@ -61,6 +62,8 @@ export function madvisePopulate(
     if (vma === 0 || vmaStart(m, vma) > at) return -Errno.ENOMEM;
     const flags = m.words[vma + V_FLAGS];
     if ((flags & VM_PFNMAP) !== 0) return -Errno.EINVAL;
+    // The slow way to a user page does not know windows: SIGBUS there (handle_mm_fault).
+    if ((flags & VM_WINDOW) !== 0) return -Errno.EFAULT;
     if ((flags & (isWrite ? VM_WRITE : VM_READ)) === 0) return -Errno.EINVAL;
     const to = Math.min(end, vmaEnd(m, vma));
     const result = touchRange(m, mm, at, to - at, 1, isWrite);

@@ -1,5 +1,6 @@
 import { assert } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
+import { linksTo } from './link.ts';
 import { OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
 import { markedTable } from './stored.ts';
 import { T_CONTENTS, T_COUNT, tableLevel } from './table.ts';
@@ -57,6 +58,8 @@ function freeBelow(
     }
     if (level > 1) freeBelow(m, owner, child, level - 1, from, start, end, floor, ceiling);
     if (from < floor || from + span > ceiling) continue;
+    // Others lead here: the table stays until its owner goes (mshare v3's count on PUD pages).
+    if (level > 1 && linksTo(m, child) > 0) continue;
     assert(w[child + T_COUNT] === 0, 'a table to be freed holds entries');
     freeTable(m, owner, child);
   }

@@ -14,6 +14,7 @@ import { B_CHUNK, BLOCK_FRAMES, H_STOP } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { isShmemVma } from '../objects/object.ts';
 import { swapSlotPut } from '../objects/swap.ts';
+import { opsOfWindow } from '../objects/window.ts';
 import {
   C_ANON,
   C_FILE,
@@ -24,6 +25,8 @@ import {
   C_ZERO,
   mmCounters,
 } from '../space/mm.ts';
+import { VM_WINDOW } from '../space/vm-flags.ts';
+import { V_FLAGS } from '../space/vma.ts';
 import { MUTANT, MUTANT_FAST_PATH, MUTANT_UNDERFLOW, racePoint } from '../threads/test-switches.ts';
 import { countFreedTables, freeLeaf, isUnwantedWhenEmpty } from './emptied.ts';
 import {
@@ -99,6 +102,10 @@ export function zapRange(
   end: number,
   how: number,
 ): void {
+  if ((m.words[vma + V_FLAGS] & VM_WINDOW) !== 0) {
+    opsOfWindow(m, vma).detach(m, mm, vma);
+    return;
+  }
   const shmem = isShmemVma(m, vma);
   const slot = Math.floor(start / m.entryCount);
   if (end <= (slot + 1) * m.entryCount && end - start < m.entryCount) {

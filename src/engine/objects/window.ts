@@ -1,0 +1,77 @@
+import { assert } from '../../base/index.ts';
+import type { Machine } from '../machine.ts';
+import { V_OBJECT } from '../space/vma.ts';
+import { O_TYPE, OBJECT_TABLES, objectCreate } from './object.ts';
+
+/**
+ * Windows: areas onto objects that are mapped by whole page tables, not page by page (mshare's regions,
+ * Morsels). The entries and the pages behind them belong to the object's own tree; an address space has
+ * one entry of an upper table that leads there (tables/link.ts), and its counters have none of it.
+ *
+ * A window's area has VM_WINDOW and no access rights, so that all that looks at rights first, the fault
+ * handler above all, comes to the object's `WindowOps` only where it would have refused the access.
+ */
+
+/** Which `WindowOps` an object of type OBJECT_TABLES has. */
+export const O_FLAVOR = 20;
+/** Words of the object that its flavor may use as it likes. */
+export const O_OWN = 21;
+export const O_OWN_WORDS = 11;
+
+/** What a kind of object that is mapped by its tables does. */
+export interface WindowOps {
+  readonly name: string;
+  /** Addresses of its windows are multiples of this, pages. */
+  alignmentPages(m: Machine, object: number): number;
+  /** 0, or a negative errno for a mapping that cannot be. */
+  checkMapping(m: Machine, object: number, pages: number, pgoff: number, isShared: boolean): number;
+  /** A fault in the window: the number of faults that the processor took, or a FAULT_* code. */
+  fault(m: Machine, mm: number, vma: number, hi: number, lo: number, isWrite: boolean): number;
+  /**
+   * Touches many pages from `page` on in one step: how many, 0 where that cannot be. Faults are in
+   * `m.foundIndex`.
+   */
+  touchWhole(
+    m: Machine,
+    mm: number,
+    vma: number,
+    page: number,
+    count: number,
+    isWrite: boolean,
+  ): number;
+  /** As loadPage (a `value` below 0) and storePage of fault/access.ts. */
+  access(m: Machine, mm: number, vma: number, page: number, value: number): number;
+  /** The window goes: what leads to the object's tables must go first (the zap phase of munmap). */
+  detach(m: Machine, mm: number, vma: number): void;
+  /** The last reference to the object is gone. */
+  gone(m: Machine, object: number): void;
+  /** Recomputes what it keeps of the object; throws AssertionError. */
+  validate(m: Machine, object: number): void;
+}
+
+/** Makes a kind of such objects known to the machine; its number for `createTablesObject`. */
+export function registerWindowOps(m: Machine, ops: WindowOps): number {
+  const known = m.windowOps.findIndex(({ name }) => name === ops.name);
+  return known >= 0 ? known : m.windowOps.push(ops) - 1;
+}
+
+/** A new object of a flavor; the caller holds one reference. */
+export function createTablesObject(m: Machine, flavor: number, sizeBytes: number): number {
+  assert(!m.isShared, 'objects that are mapped by tables are for machines of one thread');
+  const object = objectCreate(m, OBJECT_TABLES, sizeBytes);
+  m.words[object + O_FLAVOR] = flavor;
+  return object;
+}
+
+export function isTablesObject(m: Machine, object: number): boolean {
+  return m.words[object + O_TYPE] === OBJECT_TABLES;
+}
+
+export function opsOfObject(m: Machine, object: number): WindowOps {
+  return m.windowOps[m.words[object + O_FLAVOR]] as WindowOps;
+}
+
+/** Of an area with VM_WINDOW. */
+export function opsOfWindow(m: Machine, vma: number): WindowOps {
+  return opsOfObject(m, m.words[vma + V_OBJECT]);
+}
