@@ -50,8 +50,30 @@ export type PlacePageHook = (
   lo: number,
 ) => number;
 
-/** Called when frames from `pfn` on leave free memory, to be anything. */
-export type FrameTakenHook = (m: Machine, pfn: number, frames: number) => void;
+/**
+ * Called when frames from `pfn` on leave free memory, to be anything; `isHuge`: one page of 2 MiB. False:
+ * they cannot be used and go back, unless `floor` is FLOOR_NONE. What the listener takes itself leaves
+ * as much free as `floor` says (FLOOR_*, frames/floors.ts). It must not reclaim.
+ */
+export type FrameTakenHook = (
+  m: Machine,
+  pfn: number,
+  frames: number,
+  floor: number,
+  isHuge: boolean,
+) => boolean;
+
+/**
+ * Called when 2^order frames were freed and now lie in a free block of 2^freeOrder. The zone's lists are
+ * being changed: it must not allocate or free.
+ */
+export type BlockFreedHook = (m: Machine, pfn: number, order: number, freeOrder: number) => void;
+
+/** Called when frames have been freed and the lists are at rest: the listener may free its own. */
+export type ListsAtRestHook = (m: Machine) => void;
+
+/** Called before a huge page becomes single pages, those that nothing maps free ones. */
+export type FolioSplitHook = (m: Machine, base: number) => void;
 
 /** Called when a fault has given 2 MiB of zeros, from frame `base` on. */
 export type HugeAddedHook = (m: Machine, mm: number, base: number) => void;
@@ -90,6 +112,9 @@ export interface MachineEvents {
   processExit: ProcessExitHook | null;
   spaceGone: SpaceGoneHook | null;
   frameTaken: FrameTakenHook | null;
+  blockFreed: BlockFreedHook | null;
+  listsAtRest: ListsAtRestHook | null;
+  folioSplit: FolioSplitHook | null;
   placePage: PlacePageHook | null;
   pageAdded: PageAddedHook | null;
   hugeAdded: HugeAddedHook | null;
@@ -111,6 +136,9 @@ export function noEvents(): MachineEvents {
     processExit: null,
     spaceGone: null,
     frameTaken: null,
+    blockFreed: null,
+    listsAtRest: null,
+    folioSplit: null,
     placePage: null,
     pageAdded: null,
     hugeAdded: null,

@@ -86,6 +86,15 @@ export {
   type KsmSettings,
 } from './ksm/settings.ts';
 export { MAX_CPUS, Machine, type MachineOptions } from './machine.ts';
+export {
+  dynamicMetadata,
+  dynamicMetadataWith,
+  validateDynamicMetadata,
+} from './mechanisms/dynamic-metadata/index.ts';
+export {
+  DYNAMIC_METADATA_DEFAULTS,
+  type DynamicMetadataOptions,
+} from './mechanisms/dynamic-metadata/options.ts';
 export { hawkeye, hawkeyeWith } from './mechanisms/hawkeye/index.ts';
 export { HAWKEYE_DEFAULTS, type HawkeyeOptions } from './mechanisms/hawkeye/options.ts';
 export { ingens, ingensArtifact, ingensWith } from './mechanisms/ingens/index.ts';
@@ -114,6 +123,7 @@ export {
   reservations,
   reservationsWith,
 } from './mechanisms/reservations/index.ts';
+export { staticMetadata } from './mechanisms/static-metadata/index.ts';
 export {
   makeTableReclaim,
   type TableReclaimOptions,
@@ -126,6 +136,22 @@ export {
   tableScan,
   tableScanWith,
 } from './mechanisms/table-scan/index.ts';
+export { STRUCT_PAGE_BYTES, UNIT_FRAMES } from './metadata/need.ts';
+export {
+  hvoSaves,
+  LLFREE_BYTES_PER_GIB,
+  llfreeBytes,
+  MEMDESC_FIRST_WORD,
+  MEMDESC_SIZES,
+  type MemdescSizes,
+  memdescBytes,
+  rowLeafBytes,
+  SCHEMES,
+  type Scheme,
+  type SchemeBytes,
+  schemeBytes,
+} from './metadata/schemes.ts';
+export { emptyTally, type FrameTally, tallyFrames } from './metadata/tally.ts';
 export {
   type CompactResult,
   compactMemory,

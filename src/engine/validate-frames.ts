@@ -13,6 +13,7 @@ import {
   TYPE_INDEX,
   TYPE_KERNEL,
   TYPE_MASK,
+  TYPE_METADATA,
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
@@ -64,6 +65,7 @@ export function checkFrames(m: Machine, tally: FrameTally): void {
     pool: 0,
     folio: 0,
     held: 0,
+    metadata: 0,
   };
   const freeByZone: number[] = new Array(m.zoneCount).fill(0);
   const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
@@ -154,6 +156,7 @@ interface FrameCounts {
   pool: number;
   folio: number;
   held: number;
+  metadata: number;
 }
 
 /** Counts the frames of a pageblock (or free block of two); returns how many those are. */
@@ -231,6 +234,9 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       return 1;
     case TYPE_KERNEL:
       found.reserved += 1;
+      return 1;
+    case TYPE_METADATA:
+      found.metadata += 1;
       return 1;
     default:
       throw new Error(`a frame record of state ${state} in a used place`);

@@ -1,5 +1,6 @@
 import { InputError } from '../base/index.ts';
 import {
+  dynamicMetadata,
   hawkeye,
   ingens,
   ingensArtifact,
@@ -15,6 +16,7 @@ import {
   pteRefPercpu,
   type Rules,
   reservations,
+  staticMetadata,
   tableReclaim,
   tableReclaimAged,
   tableScan,
@@ -62,6 +64,8 @@ export const MECHANISMS: readonly Mechanism[] = [
   reservations,
   hawkeye,
   ingensArtifact,
+  dynamicMetadata,
+  staticMetadata,
 ];
 
 /** What the main job compares. */

@@ -1,9 +1,10 @@
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { buddyAlloc, buddyAllocContiguous, buddyFreeBlock } from './buddy.ts';
-import { blockOf } from './frame-record.ts';
+import { buddyAlloc, buddyAllocContiguous, buddyFree, buddyFreeBlock } from './buddy.ts';
+import { FLOOR_HALF_MIN, FLOOR_LOW, FLOOR_MIN, FLOOR_NONE } from './floors.ts';
+import { blockOf, frameRecord } from './frame-record.ts';
 import { blockZone, MIGRATE_MOVABLE, setBlockExtent } from './pageblock.ts';
-import { PCP_TOPS, pcpAt, pcpCount, refillPcp } from './pcp.ts';
+import { freeToPcp, PCP_TOPS, pcpAt, pcpCount, refillPcp } from './pcp.ts';
 import { isMovableZone, zoneAt } from './zones.ts';
 
 /**
@@ -18,23 +19,36 @@ export function allocFrame(m: Machine, type: number): number {
   const w = m.words;
   const at = m.preferredPcp + PCP_TOPS + type;
   const pfn = w[w[at] - 1];
-  if (pfn === 0) return told(m, allocFrameSlow(m, type), 1);
+  if (pfn === 0) return allocFrameSlow(m, type);
   w[at] -= 1;
-  return m.events.frameTaken === null ? pfn : told(m, pfn, 1);
+  return m.events.frameTaken === null || told(m, pfn, FLOOR_LOW) ? pfn : allocFrameSlow(m, type);
 }
 
-/** Frames from `pfn` on leave free memory, if it is not 0. */
-function told(m: Machine, pfn: number, frames: number): number {
-  if (pfn !== 0) m.events.frameTaken?.(m, pfn, frames);
-  return pfn;
+/** A frame leaves free memory; false: it may not, and is back on its list. */
+function told(m: Machine, pfn: number, floor: number): boolean {
+  const { frameTaken } = m.events;
+  if (frameTaken === null || frameTaken(m, pfn, 1, floor, false)) return true;
+  freeToPcp(m, pfn, frameRecord(m, pfn));
+  return false;
+}
+
+/** The same for a pageblock or several that are extents. */
+function toldExtents(m: Machine, pfn: number, blocks: number, isHuge: boolean): boolean {
+  const { frameTaken } = m.events;
+  if (frameTaken === null || frameTaken(m, pfn, blocks * L.BLOCK_FRAMES, FLOOR_LOW, isHuge)) {
+    return true;
+  }
+  for (let i = 0; i < blocks; i++) freeExtent(m, pfn + i * L.BLOCK_FRAMES);
+  return false;
 }
 
 function allocFrameSlow(m: Machine, type: number): number {
-  let pfn = popFromZones(m, type, L.Z_LOW);
+  m.events.listsAtRest?.(m);
+  let pfn = takeFromZones(m, type, FLOOR_LOW);
   if (pfn !== 0) return pfn;
   // kswapd, which that woke, runs when this operation is over: until then there is the reserve.
   if (m.kswapd.isAttached) {
-    pfn = popFromZones(m, type, L.Z_MIN);
+    pfn = takeFromZones(m, type, FLOOR_MIN);
     if (pfn !== 0) return pfn;
   }
   // The caller may hold locks that reclaim needs: it lets go of them and makes room (make-room.ts).
@@ -47,12 +61,12 @@ function allocFrameSlow(m: Machine, type: number): number {
     for (let round = 0; round < 16; round++) {
       if (m.events.memoryShort(m, 64) === 0) break;
       m.kswapd.failures = 0;
-      pfn = popFromZones(m, type, L.Z_MIN);
+      pfn = takeFromZones(m, type, FLOOR_MIN);
       if (pfn !== 0) return pfn;
     }
   }
-  pfn = popFromZones(m, type, L.Z_MIN);
-  return pfn !== 0 ? pfn : popFromZones(m, type, -1);
+  pfn = takeFromZones(m, type, FLOOR_MIN);
+  return pfn !== 0 ? pfn : takeFromZones(m, type, FLOOR_HALF_MIN);
 }
 
 /**
@@ -60,7 +74,12 @@ function allocFrameSlow(m: Machine, type: number): number {
  * as an allocation with PF_MEMALLOC. 0 if there is none.
  */
 export function allocFrameInReclaim(m: Machine, type: number): number {
-  return told(m, popFromZones(m, type, -1), 1);
+  return takeFromZones(m, type, FLOOR_HALF_MIN);
+}
+
+/** A frame for the listener of `frameTaken`, which is not told of it; 0 if there is none. */
+export function allocFrameUntold(m: Machine, type: number, floor: number): number {
+  return popFromZones(m, type, floor);
 }
 
 /** A frame of one zone that leaves it `floor` free ones; 0 if there is none. Without reclaim. */
@@ -69,7 +88,13 @@ export function allocFrameInZone(m: Machine, zone: number, type: number, floor: 
   const at = pcpAt(m, zone) + PCP_TOPS + type;
   if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) return 0;
   w[at] -= 1;
-  return told(m, w[w[at]], 1);
+  const pfn = w[w[at]];
+  return told(m, pfn, FLOOR_LOW) ? pfn : 0;
+}
+
+function takeFromZones(m: Machine, type: number, floor: number): number {
+  const pfn = popFromZones(m, type, floor);
+  return pfn !== 0 && told(m, pfn, floor) ? pfn : 0;
 }
 
 function popFromZones(m: Machine, type: number, mark: number): number {
@@ -78,9 +103,9 @@ function popFromZones(m: Machine, type: number, mark: number): number {
     if (type !== MIGRATE_MOVABLE && isMovableZone(m, zone)) continue;
     const pcp = pcpAt(m, zone);
     const at = pcp + PCP_TOPS + type;
-    const floor = mark < 0 ? w[zoneAt(m, zone) + L.Z_MIN] >> 1 : w[zoneAt(m, zone) + mark];
+    const floor = floorFrames(m, zone, mark);
     if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) {
-      if (mark === L.Z_LOW) m.kswapd.isWoken = true;
+      if (mark === FLOOR_LOW) m.kswapd.isWoken = true;
       continue;
     }
     w[at] -= 1;
@@ -89,11 +114,23 @@ function popFromZones(m: Machine, type: number, mark: number): number {
   return 0;
 }
 
+/** Frames of a zone that an allocation leaves free. */
+function floorFrames(m: Machine, zone: number, floor: number): number {
+  if (floor === FLOOR_NONE) return 0;
+  const z = zoneAt(m, zone);
+  return floor === FLOOR_HALF_MIN ? m.words[z + L.Z_MIN] >> 1 : m.words[z + floor];
+}
+
 /**
  * A whole pageblock as one extent (EXTENT_*), without frame records; its first frame, or 0. `type`
- * says whether a Movable zone may give it.
+ * says whether a Movable zone may give it, `isHuge` that it becomes one page.
  */
-export function allocExtent(m: Machine, extent: number, type: number = MIGRATE_MOVABLE): number {
+export function allocExtent(
+  m: Machine,
+  extent: number,
+  type: number = MIGRATE_MOVABLE,
+  isHuge = false,
+): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
     const z = zoneAt(m, zone);
@@ -104,7 +141,7 @@ export function allocExtent(m: Machine, extent: number, type: number = MIGRATE_M
     if (m.isShared) m.unlock(z + L.Z_LOCK);
     if (pfn === 0) continue;
     setBlockExtent(m, blockOf(m, pfn), extent);
-    return told(m, pfn, L.BLOCK_FRAMES);
+    return toldExtents(m, pfn, 1, isHuge) ? pfn : 0;
   }
   return 0;
 }
@@ -129,7 +166,11 @@ export function allocBlock(m: Machine, order: number): number {
     const z = zoneAt(m, zone);
     if (w[z + L.Z_FREE] - (1 << order) < w[z + L.Z_LOW]) continue;
     const pfn = buddyAlloc(m, z, order, MIGRATE_MOVABLE);
-    if (pfn !== 0) return told(m, pfn, 1 << order);
+    if (pfn === 0) continue;
+    const { frameTaken } = m.events;
+    if (frameTaken === null || frameTaken(m, pfn, 1 << order, FLOOR_LOW, false)) return pfn;
+    buddyFree(m, z, pfn, order);
+    return 0;
   }
   return 0;
 }
@@ -147,7 +188,7 @@ export function allocExtents(m: Machine, blocks: number, extent: number): number
     for (let i = 0; i < blocks; i++) {
       setBlockExtent(m, blockOf(m, pfn + i * L.BLOCK_FRAMES), extent);
     }
-    return told(m, pfn, blocks * L.BLOCK_FRAMES);
+    return toldExtents(m, pfn, blocks, false) ? pfn : 0;
   }
   return 0;
 }
@@ -157,6 +198,7 @@ export function freeExtent(m: Machine, pfn: number): void {
   if (m.isShared) m.lock(z + L.Z_LOCK);
   buddyFreeBlock(m, z, pfn);
   if (m.isShared) m.unlock(z + L.Z_LOCK);
+  m.events.listsAtRest?.(m);
 }
 
 /** Frames of the machine that are not free, the modelled kernel's own 4 MiB included. */

@@ -110,6 +110,7 @@ export function buddyFree(m: Machine, zone: number, pfn: number, order: number):
     if (o === L.BLOCK_SHIFT) detachChunk(m, blockOf(m, at));
   }
   addFree(m, zone, at, o, type);
+  m.events.blockFreed?.(m, pfn, order, o);
 }
 
 /**

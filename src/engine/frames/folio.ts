@@ -74,6 +74,7 @@ export function unmapFolioFrame(m: Machine, rec: number, block: number): void {
 /** The page becomes 512 small ones, of which those that nothing maps are free; how many. */
 function splitFolio(m: Machine, block: number): number {
   const w = m.words;
+  m.events.folioSplit?.(m, ((block - m.blocksAt) / BLOCK_WORDS) * BLOCK_FRAMES);
   const hasUnmapped = isPartlyUnmapped(m, block);
   unmarkFolio(m, block);
   if (!hasUnmapped) return 0;

@@ -43,6 +43,8 @@ export const TYPE_ZPOOL = 8;
 export const TYPE_FOLIO = 9;
 /** Held for a page of a region that is not there (frames/reservation.ts). */
 export const TYPE_HELD = 10;
+/** Holds what the modelled kernel knows of other frames (mechanisms/dynamic-metadata). */
+export const TYPE_METADATA = 11;
 
 // Flags of anonymous and object frames, in F_STATE.
 export const FRAME_ACTIVE = 1 << 8; // on the active list

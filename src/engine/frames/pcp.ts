@@ -84,6 +84,16 @@ function highMax(m: Machine, zone: number, cpus: number, frames: number): number
   return Math.min(HIGH_LIMIT, Math.max(lowShare(m, zone, cpus), Math.floor(frames / cpus / 8)));
 }
 
+/** This thread's lists hold no more than the least that Linux lets them (pcp->batch times 4). */
+export function keepPcpShort(m: Machine): void {
+  for (let zone = 0; zone < m.zoneCount; zone++) {
+    const pcp = pcpAt(m, zone);
+    clearArrays(m, pcp);
+    m.words[pcp + PCP_HIGH] = Math.min(m.words[pcp + PCP_HIGH], 4 * BATCH);
+    m.words[pcp + PCP_HIGH_MAX] = m.words[pcp + PCP_HIGH];
+  }
+}
+
 function lowShare(m: Machine, zone: number, cpus: number): number {
   return Math.max(4 * BATCH, Math.floor(m.words[zoneAt(m, zone) + L.Z_LOW] / cpus));
 }
@@ -172,6 +182,7 @@ function drainList(m: Machine, cpu: number, zone: number, type: number, frames: 
   }
   w[pcp + PCP_TOPS + type] = end;
   if (m.isShared) m.unlock(z + L.Z_LOCK);
+  m.events.listsAtRest?.(m);
 }
 
 /** Empties all threads' lists of all zones (drain_all_pages); no other thread is inside an operation. */

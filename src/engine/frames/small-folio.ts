@@ -72,6 +72,7 @@ export function unmapSmallFolioFrame(m: Machine, pfn: number, rec: number, order
   dequeueFolio(m, head);
   for (let i = 0; i < frames; i++) w[head + i * FRAME_WORDS + F_STATE] = TYPE_TAIL;
   buddyFree(m, zoneAt(m, blockZone(m, blockOf(m, first))), first, order);
+  m.events.listsAtRest?.(m);
 }
 
 /** The folio becomes single pages, of which those that nothing maps are free; how many. */

@@ -1,7 +1,7 @@
 import { allocBlock, allocExtent } from '../frames/alloc.ts';
 import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
-import { blockZone, EXTENT_ANON, formatExtent } from '../frames/pageblock.ts';
+import { blockZone, EXTENT_ANON, formatExtent, MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { tryToCompact } from '../migrate/compact.ts';
@@ -40,7 +40,8 @@ export function allocForFault(m: Machine, vma: number, order: number): number {
 }
 
 function allocOrder(m: Machine, order: number): number {
-  return order === L.BLOCK_SHIFT ? allocExtent(m, EXTENT_ANON) : allocBlock(m, order);
+  if (order !== L.BLOCK_SHIFT) return allocBlock(m, order);
+  return allocExtent(m, EXTENT_ANON, MIGRATE_MOVABLE, true);
 }
 
 const LIGHT = ['async'] as const;

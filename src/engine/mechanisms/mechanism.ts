@@ -23,4 +23,10 @@ export interface Mechanism {
   withSettings?(values: Readonly<Record<string, number>>): Mechanism;
   /** What it counts of the whole machine, where it counts anything. */
   counters?(m: Machine): Record<string, number>;
+  /**
+   * What it measures at a moment, for a curve over time; null where a look would cost too much so soon
+   * after the last one. With it goes `peaks`.
+   */
+  gauges?(m: Machine): Record<string, number> | null;
+  peaks?(m: Machine): Record<string, number>;
 }

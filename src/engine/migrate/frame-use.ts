@@ -12,6 +12,7 @@ import {
   TYPE_INDEX,
   TYPE_KERNEL,
   TYPE_MASK,
+  TYPE_METADATA,
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
@@ -72,6 +73,7 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
     case TYPE_INDEX:
       return 'index';
     case TYPE_KERNEL:
+    case TYPE_METADATA:
     case TYPE_ZPOOL:
       return 'kernel';
     default:

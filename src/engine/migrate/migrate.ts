@@ -1,5 +1,6 @@
 import { allocExtent, allocFrame } from '../frames/alloc.ts';
 import { buddyFree, buddyFreeBlock } from '../frames/buddy.ts';
+import { FLOOR_NONE } from '../frames/floors.ts';
 import { blockOf, F_STATE, frameRecord, TYPE_TAIL } from '../frames/frame-record.ts';
 import { blockExtent, blockZone, EXTENT_TABLES, MIGRATE_MOVABLE } from '../frames/pageblock.ts';
 import { zoneAt } from '../frames/zones.ts';
@@ -18,7 +19,7 @@ import { migratePage } from './migrate-page.ts';
 export function moveFrame(m: Machine, from: number, to: number): boolean {
   const use = frameUse(m, from);
   if (!isMovableUse(m, use)) return false;
-  m.events.frameTaken?.(m, to, 1);
+  m.events.frameTaken?.(m, to, 1, FLOOR_NONE, false);
   if (use === 'anon' || use === 'object') {
     migratePage(m, from, to);
     return true;

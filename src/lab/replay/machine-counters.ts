@@ -49,6 +49,25 @@ function sizesOf(machine: Machine): Pick<HugePageCounters, 'sizes'> {
   return { sizes };
 }
 
+/** What the kernel's mechanisms measure now, each under its id; without those that had better wait. */
+export function mechanismGauges(machine: Machine, { mechanisms }: Kernel): MechanismCounters {
+  const all: MechanismCounters = {};
+  for (const { id, gauges } of mechanisms) {
+    const values = gauges?.(machine) ?? null;
+    if (values !== null) Object.assign(all, { [id]: values });
+  }
+  return all;
+}
+
+/** The highest that they measured. */
+export function mechanismPeaks(machine: Machine, { mechanisms }: Kernel): MechanismCounters {
+  const all: MechanismCounters = {};
+  for (const { id, peaks } of mechanisms) {
+    if (peaks !== undefined) Object.assign(all, { [id]: peaks(machine) });
+  }
+  return all;
+}
+
 /** Counters that the kernel's mechanisms keep, each under its id. */
 function mechanismCounters(machine: Machine, { mechanisms }: Kernel): MechanismCounters {
   const all: MechanismCounters = {};

@@ -20,7 +20,7 @@ import { Timekeeper, type TimeOptions } from '../time/timekeeper.ts';
 import { Executor, isAsRecorded, SIGNALLED, SKIPPED } from './executor.ts';
 import { FreedTablesLog } from './freed-tables.ts';
 import { KernelThreads } from './kernel-threads.ts';
-import { machineCounters } from './machine-counters.ts';
+import { machineCounters, mechanismGauges, mechanismPeaks } from './machine-counters.ts';
 import { ModelledClock } from './modelled-clock.ts';
 import { PeakTracker } from './peak.ts';
 import type { RegionHistory } from './region-history.ts';
@@ -128,7 +128,9 @@ class Replay {
     this.#time = timekeeperOf(this.#system, options, header);
     this.#executor.toucher = this.#time === null ? null : this.#time.touch.bind(this.#time);
     this.#peak = new PeakTracker(this.#system);
-    this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1);
+    this.#series = new Series(this.#system, this.#peak, options.mainPid ?? 1, () =>
+      mechanismGauges(this.#system.machine, kernel),
+    );
   }
 
   run(reader: TraceReader): RunResult {
@@ -322,7 +324,10 @@ class Replay {
         processes,
         ...machineCounters(this.#system.machine, this.#kernel, this.#threads),
       },
-      peak: { ...peak, oomKills, tablesMade },
+      peak: {
+        ...{ ...peak, oomKills, tablesMade },
+        ...mechanismPeaks(this.#system.machine, this.#kernel),
+      },
       series: this.#series.points,
       marks: this.#marks,
       ...(this.#time === null ? {} : { time: this.#time.result() }),

@@ -36,7 +36,7 @@ export interface RunResult {
     processes: Record<string, ProcessCounters>;
   } & MachineCounters &
     MechanismCounters;
-  peak: RunCounters;
+  peak: RunCounters & MechanismCounters;
   series: SeriesPoint[];
   /** Totals at each mark of the trace, in order; the first 1,000. */
   marks: MarkPoint[];
@@ -79,6 +79,8 @@ export interface MechanismCounters {
   'table-scan'?: Record<string, number>;
   reservations?: Record<string, number>;
   hawkeye?: Record<string, number>;
+  'dynamic-metadata'?: Record<string, number>;
+  'static-metadata'?: Record<string, number>;
 }
 
 /** Counters summed over processes, and what belongs to the machine. */
@@ -114,7 +116,7 @@ export type MarkPoint = Counters & {
 };
 
 /** Totals at one moment; `t` is nanoseconds since the first event, or the event's number. */
-export interface SeriesPoint {
+export interface SeriesPoint extends MechanismCounters {
   t: number;
   event: number;
   vmPteKiB: number;

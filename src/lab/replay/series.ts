@@ -8,7 +8,7 @@ import {
 } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
 import type { PeakTracker } from './peak.ts';
-import type { SeriesPoint } from './result.ts';
+import type { MechanismCounters, SeriesPoint } from './result.ts';
 
 const VM_PTE_GAUGE: number = GAUGE_NAMES.indexOf('vmPteKiB');
 const PTE_TABLES_GAUGE: number = GAUGE_NAMES.indexOf('pteTables');
@@ -41,13 +41,21 @@ export class Series {
   readonly #mainPid: number;
   readonly #main = new Float64Array(GAUGE_NAMES.length);
   readonly totals: PeakTracker;
+  readonly #gauges: () => MechanismCounters;
   #step = 16;
   #next = 0;
 
-  constructor(system: System, totals: PeakTracker, mainPid: number) {
+  /** `gauges`: what mechanisms measure at a point. */
+  constructor(
+    system: System,
+    totals: PeakTracker,
+    mainPid: number,
+    gauges: () => MechanismCounters = () => ({}),
+  ) {
     this.#system = system;
     this.totals = totals;
     this.#mainPid = mainPid;
+    this.#gauges = gauges;
   }
 
   /** The event number at which the next point is due. */
@@ -68,6 +76,7 @@ export class Series {
       rssAnonKiB: totals.total(RSS_ANON_GAUGE),
       rssFileKiB: totals.total(RSS_FILE_GAUGE),
       rssShmemKiB: totals.total(RSS_SHMEM_GAUGE),
+      ...this.#gauges(),
     };
     const main = this.#system.process(this.#mainPid);
     if (main !== undefined) {

@@ -97,9 +97,12 @@ function attach(m: Machine, options: HawkeyeOptions, overhead: MmuOverhead): Att
   m.hasKhugepaged = false;
   const { events } = m;
   events.placePage = zeroing.placePage;
-  events.frameTaken = (_m, pfn, frames) => {
+  const { frameTaken } = events;
+  events.frameTaken = (machine, pfn, frames, floor, isHuge) => {
+    if (frameTaken?.(machine, pfn, frames, floor, isHuge) === false) return false;
     zeroing.taken(pfn, frames);
     recovery.taken(pfn, frames);
+    return true;
   };
   events.hugeAdded = (_m, _mm, base) => {
     zeroing.gaveHuge(base);
