@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { Random } from '../../src/base/index.ts';
 import type { CountKind } from '../../src/engine/counts/count-table.ts';
 import { COUNT_KINDS } from '../../src/engine/counts/kinds.ts';
 import type { CountStart } from './counts.worker.ts';
@@ -14,7 +15,9 @@ interface Plan {
   readonly threads: number;
   readonly span: number;
   readonly isShared: boolean;
-  readonly job: 'mix' | 'release';
+  readonly job: CountStart['job'];
+  /** Without: one of its own. Threads that are given the same do the same in every table. */
+  readonly seed?: number;
 }
 
 /** Runs the threads; each one's references by frame, from BASE on. */
@@ -24,7 +27,7 @@ async function run(
   plan: Plan,
   buffer: SharedArrayBuffer,
 ): Promise<Int32Array[]> {
-  const random = seeded(t);
+  const random = plan.seed === undefined ? seeded(t) : new Random(plan.seed);
   const gate = new Int32Array(new SharedArrayBuffer(8));
   const held: Int32Array[] = [];
   const answers = Array.from({ length: plan.threads }, async (_, i) => {
@@ -64,7 +67,7 @@ function make(kind: CountKind, plan: Plan): SharedArrayBuffer {
 }
 
 /** Final counts are the sums of what the threads still hold. */
-async function mix(t: TestContext, kind: CountKind, plan: Plan): Promise<void> {
+async function mix(t: TestContext, kind: CountKind, plan: Plan): Promise<Int32Array[]> {
   const buffer = make(kind, plan);
   const held = await run(t, kind, plan, buffer);
   const table = kind.attach(buffer, 0);
@@ -79,6 +82,7 @@ async function mix(t: TestContext, kind: CountKind, plan: Plan): Promise<void> {
     if (table.get(BASE + index) !== count) assert.equal(table.get(BASE + index), count, `${index}`);
   }
   assert.equal(table.entries(), total.filter((count) => count > 1).length);
+  return held;
 }
 
 /** As many holders as threads give all frames back at once: each frame has one last holder. */
@@ -100,12 +104,31 @@ describe('counts by threads', () => {
   for (const kind of COUNT_KINDS) {
     for (const threads of [2, 4, 8]) {
       const span = threads === 4 ? 512 : 16_384;
-      it(`${kind.name}: ${threads} threads, the same ${span} frames`, (t) =>
-        mix(t, kind, { threads, span, isShared: true, job: 'mix' }));
+      it(`${kind.name}: ${threads} threads, the same ${span} frames`, async (t) => {
+        await mix(t, kind, { threads, span, isShared: true, job: 'mix' });
+      });
     }
-    it(`${kind.name}: 3 threads, frames of their own`, (t) =>
-      mix(t, kind, { threads: 3, span: 20_000, isShared: false, job: 'mix' }));
+    it(`${kind.name}: 3 threads, frames of their own`, async (t) => {
+      await mix(t, kind, { threads: 3, span: 20_000, isShared: false, job: 'mix' });
+    });
     it(`${kind.name}: 3 holders release all frames at once`, (t) =>
       release(t, kind, { threads: 3, span: 65_536, isShared: true, job: 'release' }));
+  }
+});
+
+describe('all tables agree', () => {
+  // What a thread does depends on its seed and on what it holds itself, so each table sees the same.
+  for (const threads of [1, 2, 4, 8]) {
+    it(`${threads} threads: every operation, in all tables`, async (t) => {
+      const seed = seeded(t).uint32();
+      const plan = { threads, span: 1 << 15, isShared: true, job: 'all', seed } as const;
+      let first: Int32Array[] | undefined;
+      for (const kind of COUNT_KINDS) {
+        const held = await mix(t, kind, plan);
+        first ??= held;
+        assert.deepEqual(held, first, kind.name);
+        t.diagnostic(`${kind.name}: ${OPERATIONS} operations`);
+      }
+    });
   }
 });
