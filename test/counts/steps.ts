@@ -1,6 +1,5 @@
 import { CountMemory } from '../../src/engine/counts/count-memory.ts';
 import { RhashtableBuckets } from '../../src/engine/counts/rhashtable-buckets.ts';
-import { RosebushBuckets } from '../../src/engine/counts/rosebush-buckets.ts';
 
 /**
  * Stops at every access that a count table makes to its buffer, plain or atomic, in this thread:
@@ -14,7 +13,12 @@ type Call = (words: Int32Array, ...rest: number[]) => number;
 const NAMES: readonly AtomicName[] = ['load', 'store', 'add', 'sub', 'compareExchange', 'exchange'];
 
 /** Runs `work` with the tables' accesses watched. */
-export function withSteps(tables: readonly object[], step: () => void, work: () => void): void {
+export function withSteps(
+  tables: readonly object[],
+  step: () => void,
+  swapped: (old: number, next: number) => void,
+  work: () => void,
+): void {
   const targets = new WeakMap<object, Int32Array>();
   const real = pick(Atomics as unknown as Record<string, Call>);
   const words = tables.map((table) => (table as Hidden).words);
@@ -25,7 +29,9 @@ export function withSteps(tables: readonly object[], step: () => void, work: () 
       const target = targets.get(w);
       if (target === undefined) return call(w, ...rest);
       step();
-      return call(target, ...rest);
+      const result = call(target, ...rest);
+      if (name === 'compareExchange' && result === rest[1]) swapped(result, rest[2] as number);
+      return result;
     };
     Object.assign(Atomics, { [name]: watched });
   }
@@ -73,8 +79,8 @@ export interface Locks {
 
 type Method = (...args: number[]) => number;
 
-/** Counts locks as they are taken and given back while `work` runs. */
-export function withLocks(locks: Locks, work: () => void): void {
+/** Counts locks as they are taken and given back while `work` runs. `seesSwaps`: the caller counts those taken. */
+export function withLocks(locks: Locks, seesSwaps: boolean, work: () => void): void {
   const wrapped: [Record<string, Method>, string, Method][] = [];
   const replace = (owner: object, name: string, by: (method: Method) => Method): void => {
     const methods = owner as Record<string, Method>;
@@ -92,20 +98,10 @@ export function withLocks(locks: Locks, work: () => void): void {
       };
     });
   // Counted before it is had, so that nobody else tries meanwhile.
-  wrap(CountMemory.prototype, 'lock', 1, 0);
+  if (!seesSwaps) wrap(CountMemory.prototype, 'lock', 1, 0);
   wrap(CountMemory.prototype, 'unlock', 0, -1);
   wrap(RhashtableBuckets.prototype, 'lockBucket', 1, 0);
   wrap(RhashtableBuckets.prototype, 'unlockBucket', 0, -1);
-  // Takes its lock without `lock`, and perhaps gives it back to try again.
-  replace(RosebushBuckets.prototype, 'lockBucketOf', (method) => {
-    return function (this: object, ...args: number[]): number {
-      const { held } = locks;
-      locks.held += 2;
-      const bucket = method.apply(this, args);
-      locks.held = held + 1;
-      return bucket;
-    };
-  });
   try {
     work();
   } finally {

@@ -309,7 +309,9 @@ function interleave(random: Random): void {
   const before = (): void => {
     if (depth >= 3 || !random.chance(odds)) return;
     depth += 1;
-    operation(depth);
+    // Several of one core: what it takes there it can give back there, in parts.
+    do operation(depth);
+    while (random.chance(0.4));
     depth -= 1;
   };
   withSteps(buffer, { before }, () => {
