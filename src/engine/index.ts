@@ -116,6 +116,12 @@ export {
   O_EXCL,
 } from './mechanisms/mshare/posted.ts';
 export { regionAlignmentPages, regionHost } from './mechanisms/mshare/region.ts';
+export {
+  ON_DEMAND_FORK_DEFAULTS,
+  type OnDemandForkOptions,
+  onDemandFork,
+  onDemandForkWith,
+} from './mechanisms/on-demand-fork/index.ts';
 export { pteRef, pteRefLock, pteRefPercpu } from './mechanisms/pte-ref/index.ts';
 export {
   RESERVATION_DEFAULTS,

@@ -19,7 +19,9 @@ import { type CompactionWork, noCompactionWork } from './migrate/compaction-work
 import type { WindowOps } from './objects/window.ts';
 import { type KswapdState, noKswapd, noVmstat, type Vmstat } from './reclaim/vmstat.ts';
 import { LINUX_6_18, type Rules } from './rules.ts';
+import { type ForkWork, noForkWork } from './space/fork-work.ts';
 import { MM_COUNTER_WORDS, MM_COUNTERS } from './space/mm.ts';
+import type { TableSharing } from './tables/sharing.ts';
 import { pause } from './threads/pause.ts';
 
 /**
@@ -128,6 +130,12 @@ export class Machine {
 
   /** Frames kept together for a region (frames/reservation.ts). */
   readonly reservations: ReservationState = noReservations();
+
+  /** Tables that several address spaces have (tables/shared-table.ts); null where nobody shares. */
+  sharing: TableSharing | null = null;
+
+  /** What fork did since the machine was made. */
+  readonly forkWork: ForkWork = noForkWork();
 
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;

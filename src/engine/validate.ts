@@ -10,6 +10,7 @@ import {
   TYPE_MASK,
   TYPE_ZPOOL,
 } from './frames/frame-record.ts';
+import { mapCount } from './frames/map-count.ts';
 import { blockExtent, EXTENT_TABLES } from './frames/pageblock.ts';
 import { isKsm } from './ksm/ksm-page.ts';
 import * as L from './layout.ts';
@@ -60,6 +61,16 @@ import {
   OWNER_ROOT,
   OWNER_TABLES,
 } from './tables/owner.ts';
+import {
+  isOwnersEntry,
+  isSharedTable,
+  isSharedWord,
+  R_INDEX,
+  R_PARENT,
+  sharedTableAt,
+  sharerAt,
+} from './tables/shared-entry.ts';
+import { sharersInRing } from './tables/shared-table.ts';
 import {
   closeOpened,
   markedTable,
@@ -112,6 +123,7 @@ export function validateMachine(m: Machine): void {
   tally.checkMappings();
   tally.checkSwap();
   tally.checkPool();
+  tally.checkSharing();
   checkFrames(m, tally);
 }
 
@@ -130,6 +142,8 @@ class Tally {
   readonly links = new Map<number, number>();
   /** Stored tables in each frame of the pool. */
   readonly poolObjects = new Map<number, number>();
+  /** Of each shared table: the entries above that name it. */
+  readonly sharers = new Map<number, { entries: number; ring: number; owners: number }>();
   readonly #image = new TableImage();
 
   constructor(m: Machine) {
@@ -222,17 +236,73 @@ class Tally {
         this.links.set(word, (this.links.get(word) ?? 0) + 1);
         continue;
       }
+      if (isSharedWord(word)) {
+        this.#walkShared(owner, table, i, word, base + i * span, found);
+        continue;
+      }
       const child = word > 0 ? word : markedTable(word);
       if (child === 0) {
         this.#walkStored(owner, table, i, storedAt(word), base + i * span, found);
         continue;
       }
+      assert(
+        level > 1 || !isSharedTable(m, child),
+        'a table with sharers hangs as an ordinary one',
+      );
       assert(m.words[child + T_PARENT] === table, "a table's parent");
       assert(tableIndex(m, child) === i, "a table's index");
       assert(tableLevel(m, child) === level - 1, "a table's level");
       this.#walkTable(owner, child, base + i * span, found);
     }
     assert(children === m.words[table + T_COUNT], `children: ${children} found`);
+  }
+
+  /** The entry of a sharer: the owner's leads to the entries, the others' must have areas for them. */
+  #walkShared(
+    owner: number,
+    upper: number,
+    index: number,
+    word: number,
+    base: number,
+    found: Found,
+  ): void {
+    const { m } = this;
+    const record = sharerAt(word);
+    const table = sharedTableAt(m, word);
+    const isHere = m.words[record + R_PARENT] === upper && m.words[record + R_INDEX] === index;
+    assert(isHere, "a sharer's place above");
+    assert(isSharedTable(m, table) && tableLevel(m, table) === 0, 'a shared table');
+    const seen = this.sharers.get(table) ?? { entries: 0, ring: sharersInRing(m, word), owners: 0 };
+    this.sharers.set(table, seen);
+    seen.entries += 1;
+    if (isOwnersEntry(m, upper, index, table)) {
+      seen.owners += 1;
+      this.#walkTable(owner, table, base, found);
+      return;
+    }
+    for (let i = 0; i < m.entryCount; i++) {
+      const isIn = entryFlags(m, table, i) === ENTRY_NONE || vmaLookup(m, owner, base + i) !== 0;
+      assert(isIn, `a shared entry outside any area, page ${base + i}`);
+    }
+  }
+
+  /** As many entries name a shared table as its count and its ring of sharers say; one is the owner's. */
+  checkSharing(): void {
+    const { m } = this;
+    const { sharing } = m;
+    let single = 0;
+    for (const [table, { entries, ring, owners }] of this.sharers) {
+      const kept = sharing?.counts.get(m.words[table + T_PFN]) ?? 0;
+      assert(entries === kept, `sharers of a table: ${entries} found, ${kept} counted`);
+      assert(entries === ring, `sharers of a table: ${entries} found, ${ring} in its ring`);
+      assert(owners === 1, `owners of a shared table: ${owners}`);
+      if (entries === 1) single++;
+    }
+    if (sharing === null) return;
+    sharing.counts.validate();
+    const shared = this.sharers.size - single;
+    assert(sharing.counts.entries() === shared, `shared tables: ${shared} found`);
+    assert(sharing.work.sharedTables === shared, `shared tables: ${shared} found`);
   }
 
   #walkUniform(owner: number, table: number, base: number, found: Found): void {
@@ -323,6 +393,9 @@ class Tally {
     const kind = flags & KIND_MASK;
     if (kind === ENTRY_PAGE && (flags & ENTRY_WRITE) !== 0) {
       assert(!isKsm(m, word), `page ${page} may write a merged page`);
+      // Where tables are shared the right to write in an entry says that no other table has the page.
+      const isAlone = m.sharing === null || (flags & ENTRY_OBJECT) !== 0 || mapCount(m, word) === 1;
+      assert(isAlone, `page ${page} may write what other tables map`);
     }
     const isMm = m.words[owner + OWNER_KIND] === OWNER_MM;
     if (isMm) assert(vmaLookup(m, owner, page) !== 0, `an entry outside any area, page ${page}`);

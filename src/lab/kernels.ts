@@ -11,6 +11,7 @@ import {
   movableIndexes,
   movableTables,
   mshare,
+  onDemandFork,
   pteRef,
   pteRefLock,
   pteRefPercpu,
@@ -66,6 +67,7 @@ export const MECHANISMS: readonly Mechanism[] = [
   ingensArtifact,
   dynamicMetadata,
   staticMetadata,
+  onDemandFork,
 ];
 
 /** What the main job compares. */

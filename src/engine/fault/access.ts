@@ -15,7 +15,8 @@ import {
 } from '../tables/entry.ts';
 import { changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
 import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
-import { findLeaf } from '../tables/walk.ts';
+import { findLeaf, leafToRead } from '../tables/walk.ts';
+import { MUTANT, MUTANT_NO_UNSHARE } from '../threads/test-switches.ts';
 import { enter, leave } from '../threads/world.ts';
 import { FAULT_SIGSEGV } from './fault-codes.ts';
 import { handleFault } from './handle-fault.ts';
@@ -87,7 +88,8 @@ function accessInVma(
     if ((rights & VM_WINDOW) === 0) return FAULT_SIGSEGV;
     return opsOfWindow(m, vma).access(m, mm, vma, hi * m.loPages + lo, value);
   }
-  const leaf = findLeaf(m, mm, hi, lo);
+  const isRead = !isWrite || MUTANT === MUTANT_NO_UNSHARE;
+  const leaf = isRead ? leafToRead(m, mm, hi, lo) : findLeaf(m, mm, hi, lo);
   if (leaf === 0 || !lockLeaf(m, leaf)) return MISS;
   const index = lo & m.mask;
   const flags = entryFlags(m, leaf, index);

@@ -36,12 +36,15 @@ import {
   ENTRY_SWAP,
   ENTRY_WRITE,
   ENTRY_ZERO,
+  isPresent,
   KIND_MASK,
 } from '../tables/entry.ts';
 import { isHuge } from '../tables/huge-entry.ts';
 import { addEntry, changeEntry, entryFlags, entryWord } from '../tables/leaf.ts';
+import { isSharedWord, sharedTableAt } from '../tables/shared-entry.ts';
 import { FORM_DENSE, FORM_MASK, FORM_RUN, T_CONTENTS, T_COUNT, T_STATE } from '../tables/table.ts';
-import { ensureTable, findLeaf } from '../tables/walk.ts';
+import { ensureTable, findLeaf, leafWord } from '../tables/walk.ts';
+import { MUTANT, MUTANT_NO_UNSHARE } from '../threads/test-switches.ts';
 import { copyOnWrite } from './cow.ts';
 import { FAULT_DONE, FAULT_NONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from './fault-codes.ts';
 import { faultOnObject, isBeyondObject, refuseBeyondObject } from './object-fault.ts';
@@ -108,7 +111,11 @@ function leafForFault(
     if (m.walkVma === 0) rememberVma(m, vma, hi, slot);
     return m.walkLeaf;
   }
-  let leaf = findLeaf(m, mm, hi, lo);
+  let leaf = leafWord(m, mm, hi, lo);
+  if (leaf < 0) {
+    if (isReadThrough(m, leaf, lo, isWrite)) return FAULT_NONE;
+    leaf = findLeaf(m, mm, hi, lo);
+  }
   if (leaf === 0) {
     const page = hi * m.loPages + lo;
     if (m.words[vma + V_OBJECT] !== 0 && isBeyondObject(m, vma, page)) {
@@ -123,6 +130,22 @@ function leafForFault(
   m.walkLeaf = leaf;
   rememberVma(m, vma, hi, slot);
   return leaf;
+}
+
+/** A read of a present page in a table that others have too: it stays theirs (shared-table.ts). */
+function isReadThrough(m: Machine, word: number, lo: number, isWrite: boolean): boolean {
+  if (!isSharedWord(word)) return false;
+  const table = sharedTableAt(m, word);
+  const index = lo & m.mask;
+  const flags = entryFlags(m, table, index);
+  if (!isPresent(flags)) return false;
+  const isLeftOn = MUTANT === MUTANT_NO_UNSHARE && (flags & ENTRY_WRITE) !== 0;
+  if (isWrite && !isLeftOn) return false;
+  const isRun = (m.words[table + T_STATE] & FORM_MASK) === FORM_RUN;
+  if ((flags & ENTRY_ACCESSED) === 0 && !isRun) {
+    changeEntry(m, table, index, flags | ENTRY_ACCESSED, entryWord(m, table, index));
+  }
+  return true;
 }
 
 /** Remembers the VMA if first writes anywhere in the slot are plain anonymous ones. */

@@ -1,4 +1,4 @@
-import { F_INDEX, F_MAPPING } from '../frames/frame-record.ts';
+import { F_INDEX, F_MAPPING, FRAME_DIRTY, setFrameFlags } from '../frames/frame-record.ts';
 import { addMapping, ensureRecord, mapCount } from '../frames/map-count.ts';
 import { isKsm } from '../ksm/ksm-page.ts';
 import type { Machine } from '../machine.ts';
@@ -67,6 +67,8 @@ export function swapIn(
   if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;
   changeEntry(m, leaf, index, flags, pfn);
   swapSlotPutLocked(m, slot);
+  // What swap no longer has stands in the page alone (folio_free_swap): MADV_FREE must see that.
+  if (isOnlyUser) setFrameFlags(m, ensureRecord(m, pfn), FRAME_DIRTY);
   unlockSwap(m);
   const counters = mmCounters(m, mm);
   w[counters + C_SWAP] -= 1;

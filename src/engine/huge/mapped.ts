@@ -2,6 +2,7 @@ import type { Machine } from '../machine.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
 import { isHuge } from '../tables/huge-entry.ts';
 import { entryFlags, entryWord } from '../tables/leaf.ts';
+import { isSharedWord, sharedTableAt } from '../tables/shared-entry.ts';
 import { leafWord } from '../tables/walk.ts';
 
 /** The frame that a page of an address space is mapped to; -1 for none. */
@@ -20,5 +21,6 @@ export function isMappedHuge(m: Machine, mm: number, page: number): boolean {
 
 function tableAt(m: Machine, mm: number, page: number): number {
   const hi = Math.floor(page / m.loPages);
-  return leafWord(m, mm, hi, page - hi * m.loPages);
+  const word = leafWord(m, mm, hi, page - hi * m.loPages);
+  return isSharedWord(word) ? sharedTableAt(m, word) : word;
 }

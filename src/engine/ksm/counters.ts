@@ -48,7 +48,7 @@ export function isKsmZero(flags: number): boolean {
 function zeroPagesIn(m: Machine, mm: number): number {
   let count = 0;
   for (let at = 0, vma = vmaAt(m, mm, 0); vma !== 0; vma = vmaAt(m, mm, ++at)) {
-    cursor.begin(mm, vmaStart(m, vma), vmaEnd(m, vma));
+    cursor.begin(mm, vmaStart(m, vma), vmaEnd(m, vma), true);
     for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
       if (!isLeaf(m, table)) continue;
       const first = cursor.start % m.entryCount;

@@ -1,5 +1,6 @@
 import type { Machine } from '../machine.ts';
 import { freeAllTables } from '../tables/free-range.ts';
+import { leaveSlots } from '../tables/shared-range.ts';
 import { ZAP_NO_EVENT, zapRange } from '../tables/zap.ts';
 import { deleteVma } from './merge.ts';
 import { MM_USERS, MM_VMA_COUNT, mmDestroy } from './mm.ts';
@@ -12,6 +13,7 @@ export function exitMm(m: Machine, mm: number): void {
   if (!m.isShared) w[mm + MM_USERS] = left;
   if (left > 0) return;
   const count = w[mm + MM_VMA_COUNT];
+  leaveSlots(m, mm, 0, m.geometry.userPages, 0, Infinity);
   for (let at = 0; at < count; at++) {
     const vma = vmaAt(m, mm, at);
     zapRange(m, mm, vma, vmaStart(m, vma), vmaEnd(m, vma), ZAP_NO_EVENT);

@@ -45,6 +45,7 @@ export function forkMm(m: Machine, parent: number, pid: number): number {
   let child = mmCreate(m, pid);
   while (child === 0 && makeRoom(m)) child = mmCreate(m, pid);
   if (child === 0) return 0;
+  m.forkWork.forks += 1;
   m.words[child + MM_CGROUP] = m.words[parent + MM_CGROUP];
   m.words[child + MM_THP_DISABLE] = m.words[parent + MM_THP_DISABLE];
   // From here on every fault of the parent waits, so the copy is of one moment.

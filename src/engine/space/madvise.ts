@@ -32,6 +32,7 @@ import type { Machine } from '../machine.ts';
 import { objectGet, objectPut } from '../objects/object.ts';
 import { punchObject } from '../objects/truncate.ts';
 import { ageRange, freeLazily } from '../reclaim/age.ts';
+import { unshareEdges, unshareSlots } from '../tables/shared-range.ts';
 import { ZAP_KEEP_GUARDS, ZAP_RECLAIM_TABLES, zapRange } from '../tables/zap.ts';
 import { installGuards, removeGuards } from './guard.ts';
 import { modifyVma } from './merge.ts';
@@ -137,6 +138,7 @@ function adviseArea(
   end: number,
   advice: number,
 ): number {
+  if (!unshareFor(m, mm, vma, start, end, advice)) return -Errno.ENOMEM;
   const flags = m.words[vma + V_FLAGS];
   // What lies in a window is its object's, and is advised there (mshare: "to be rejected").
   if ((flags & VM.VM_WINDOW) !== 0 && !changesAreas(advice)) return -Errno.EINVAL;
@@ -182,6 +184,35 @@ function adviseArea(
       if (advice === MADV_MERGEABLE) m.ksm?.enter(mm);
       return 0;
     }
+  }
+}
+
+/** Advice that changes entries needs tables of this address space's own; false when memory is out. */
+function unshareFor(
+  m: Machine,
+  mm: number,
+  vma: number,
+  start: number,
+  end: number,
+  advice: number,
+): boolean {
+  if (m.sharing === null) return true;
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED: {
+      const hasGuards = (m.words[vma + V_FLAGS] & VM.VM_MAYBE_GUARD) !== 0;
+      if (hasGuards) return unshareSlots(m, mm, start, end);
+      return unshareEdges(m, mm, start, end);
+    }
+    case MADV_FREE:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+    case MADV_GUARD_INSTALL:
+    case MADV_GUARD_REMOVE:
+    case MADV_MERGEABLE:
+      return unshareSlots(m, mm, start, end);
+    default:
+      return true;
   }
 }
 

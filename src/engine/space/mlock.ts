@@ -5,6 +5,7 @@ import type { Machine } from '../machine.ts';
 import { ENTRY_PAGE, KIND_MASK } from '../tables/entry.ts';
 import { entryFlags, entryWord } from '../tables/leaf.ts';
 import { lockLeaf, unlockLeaf } from '../tables/leaf-lock.ts';
+import { unshareSlots } from '../tables/shared-range.ts';
 import { T_COUNT } from '../tables/table.ts';
 import { isLeaf, LeafCursor } from '../tables/walk.ts';
 import { modifyVma } from './merge.ts';
@@ -90,10 +91,12 @@ function lockPiece(
   const old = m.words[vma + V_FLAGS];
   const flags = (old & ~VM_LOCKED_MASK) | lock;
   if (flags === old || (old & VM_SPECIAL) !== 0) return 0;
+  // What is locked here must not hang on another's flags (objects/rmap.ts finds a table's owner).
+  const isLocked = (lock & VM_LOCKED) !== 0;
+  if (isLocked && !unshareSlots(m, mm, start, end)) return -Errno.ENOMEM;
   if (modifyVma(m, vma, start, end, flags) === 0) return -Errno.ENOMEM;
   const pages = end - start;
   const wasLocked = (old & VM_LOCKED) !== 0;
-  const isLocked = (lock & VM_LOCKED) !== 0;
   if (isLocked && !wasLocked) m.doubles[(mm + MM_LOCKED_VM) >> 1] += pages;
   if (!isLocked && wasLocked) m.doubles[(mm + MM_LOCKED_VM) >> 1] -= pages;
   if (!isLocked) setUnevictable(m, mm, start, end, false);
@@ -118,7 +121,7 @@ function setUnevictable(
   isPinned: boolean,
 ): void {
   const w = m.words;
-  cursor.begin(mm, start, end);
+  cursor.begin(mm, start, end, true);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
     if (!isLeaf(m, table) || w[table + T_COUNT] === 0 || !lockLeaf(m, table)) continue;
     const first = cursor.start % m.entryCount;

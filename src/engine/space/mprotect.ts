@@ -1,5 +1,6 @@
 import { Errno } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
+import { unshareSlots } from '../tables/shared-range.ts';
 import { modifyVma } from './merge.ts';
 import { hasMemoryFor } from './mmap.ts';
 import { populateRange } from './populate.ts';
@@ -69,6 +70,8 @@ function protectPiece(
   ) {
     flags &= ~VM_ACCOUNT;
   }
+  // change_protection writes every entry.
+  if (!unshareSlots(m, mm, start, end)) return -Errno.ENOMEM;
   if (modifyVma(m, vma, start, end, flags) === 0) return -Errno.ENOMEM;
   // Locked private memory that becomes writable is copied now, not at the first write.
   const isLockedOnly = (old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED;

@@ -1,6 +1,7 @@
 import { Errno } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
 import { freeTablesInRange } from '../tables/free-range.ts';
+import { leaveSlots, unshareEdges } from '../tables/shared-range.ts';
 import { zapRange } from '../tables/zap.ts';
 import { deleteVma, splitVma } from './merge.ts';
 import { MM_LOCKED_VM, MM_VMA_COUNT } from './mm.ts';
@@ -17,6 +18,7 @@ export function unmapRange(m: Machine, mm: number, start: number, end: number): 
   let first = vmaAt(m, mm, at);
   if (first === 0 || vmaStart(m, first) >= end) return 0;
   if (cutsWindow(m, mm, at, start, end)) return -Errno.EINVAL;
+  if (!unshareAround(m, mm, at, start, end)) return -Errno.ENOMEM;
   if (start > vmaStart(m, first)) {
     // A hole punched into one area makes two of it: that must stay within the limit.
     if (end < vmaEnd(m, first) && w[mm + MM_VMA_COUNT] >= m.rules.maxMapCount) {
@@ -38,6 +40,19 @@ function cutsWindow(m: Machine, mm: number, at: number, start: number, end: numb
   if (isWindow(m, first) && (vmaStart(m, first) < start || vmaEnd(m, first) > end)) return true;
   const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
   return isWindow(m, last) && vmaEnd(m, last) > end;
+}
+
+/** Tables at both ends that keep entries of what stays must not be shared any more; false: no memory. */
+function unshareAround(m: Machine, mm: number, at: number, start: number, end: number): boolean {
+  if (m.sharing === null) return true;
+  const prev = vmaAt(m, mm, at - 1);
+  const isWithin = vmaStart(m, vmaAt(m, mm, at)) < start;
+  const floor = isWithin ? start : prev === 0 ? 0 : vmaEnd(m, prev);
+  const lastAt = lastIndexBelow(m, mm, at, end);
+  const next = vmaAt(m, mm, lastAt + 1);
+  const isBeyond = vmaEnd(m, vmaAt(m, mm, lastAt)) > end;
+  const ceiling = isBeyond ? end : next === 0 ? Infinity : vmaStart(m, next);
+  return unshareEdges(m, mm, start, end, floor, ceiling);
 }
 
 /** Position of the last area that begins before `end`; `at` is one that does. */
@@ -63,6 +78,7 @@ export function removeAreas(m: Machine, mm: number, at: number, count: number): 
   const floor = prev === 0 ? 0 : vmaEnd(m, prev);
   const ceiling = next === 0 ? Infinity : vmaStart(m, next);
   raiseSequence(m, mm);
+  leaveSlots(m, mm, start, end, floor, ceiling);
   for (let i = 0; i < count; i++) {
     const vma = vmaAt(m, mm, at + i);
     vmaStartWrite(m, vma);

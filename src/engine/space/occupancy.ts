@@ -24,7 +24,7 @@ export interface Occupancy {
 export function occupancyOf(m: Machine, mm: number, start: number, end: number): Occupancy {
   const found: Occupancy = { present: 0, swapped: 0, tables: 0, emptyTables: 0, hugeTables: 0 };
   const cursor = new LeafCursor();
-  cursor.begin(mm, start, end);
+  cursor.begin(mm, start, end, true);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
     if (!isLeaf(m, table)) {
       found.tables += m.entryCount;
@@ -32,11 +32,11 @@ export function occupancyOf(m: Machine, mm: number, start: number, end: number):
       else found.emptyTables += m.entryCount;
       continue;
     }
-    // A stored table has entries, but is no table.
-    if (!isOpened(m, table)) found.tables += 1;
+    // A stored table has entries, but is no table; a shared one is its owner's.
+    if (!isOpened(m, table) && !cursor.isBorrowed) found.tables += 1;
     if (isHuge(m, table)) found.hugeTables += 1;
     if (m.words[table + T_COUNT] === 0) {
-      found.emptyTables += 1;
+      if (!cursor.isBorrowed) found.emptyTables += 1;
       continue;
     }
     const pages = cursor.end - cursor.start;

@@ -2,6 +2,7 @@ import { addMapping, changeRunMappings } from '../frames/map-count.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotGet } from '../objects/swap.ts';
 import { C_GUARD, C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
+import { MUTANT, MUTANT_KEEPS_WRITE, MUTANT_NO_MAPPING } from '../threads/test-switches.ts';
 import { tableLostEntries } from './emptied.ts';
 import {
   ENTRY_DIRTY,
@@ -29,6 +30,9 @@ import {
 } from './leaf.ts';
 import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
 import { OWNER_ROOT } from './owner.ts';
+import { mayShareSlot } from './shareable.ts';
+import { isSharedTable, isSharedWord } from './shared-entry.ts';
+import { shareTable } from './shared-table.ts';
 import {
   dropContents,
   FORM_DENSE,
@@ -48,7 +52,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { closeLeaf, ensureTable, entrySpan, isUniform, leafWord, openChild } from './walk.ts';
+import { closeLeaf, ensureTable, entrySpan, isUniform, leafWord, openToRead } from './walk.ts';
 import { rssCounter } from './zap.ts';
 
 /**
@@ -85,7 +89,7 @@ function copyBelow(
   const w = m.words;
   const span = entrySpan(m, level);
   if (level === 1 && isUniform(m, table)) {
-    const isWhole = start <= base && base + m.loPages <= end;
+    const isWhole = start <= base && base + m.loPages <= end && m.sharing === null;
     if (isWhole && copyUniform(m, child, table, base, isCow, shmem)) return true;
     breakUniform(m, parent, table);
   }
@@ -102,10 +106,30 @@ function copyBelow(
       }
       continue;
     }
+    if (m.sharing !== null && isCow && shareSlot(m, parent, child, table, i, from)) continue;
     const low = Math.max(0, start - from);
     const high = Math.min(m.entryCount, end - from);
     if (!copySlot(m, parent, child, table, i, from, low, high, isCow, shmem)) return false;
   }
+  return true;
+}
+
+/** fork on a machine that shares tables: true if the child has the parent's table of this slot. */
+function shareSlot(
+  m: Machine,
+  parent: number,
+  child: number,
+  upper: number,
+  slot: number,
+  from: number,
+): boolean {
+  const word = tableAt(m, child, from);
+  // Another area of the slot has brought it.
+  if (word !== 0) return isSharedWord(word);
+  if (!mayShareSlot(m, parent, upper, slot, from)) return false;
+  const childUpper = ensureAt(m, child, 1, from);
+  if (childUpper === 0 || !shareTable(m, upper, slot, childUpper)) return false;
+  m.forkWork.tablesShared += 1;
   return true;
 }
 
@@ -136,7 +160,7 @@ function copySlot(
     const copy = ensureAt(m, child, 0, from);
     if (copy === 0) return false;
     // Looked up only now: reclaim inside may have stored or freed the source.
-    const source = openChild(m, upper, slot);
+    const source = openToRead(m, upper, slot);
     if (m.stoppedFor !== 0 && tableAt(m, child, from) !== copy) {
       // And to stop the world may have cost the copy.
       closeLeaf(m, parent, source);
@@ -148,7 +172,10 @@ function copySlot(
     }
     const isThere = lockLeaf(m, copy);
     if (isThere) {
-      copyLeaf(m, child, source, copy, low, high, isCow, shmem);
+      const before = m.words[copy + T_COUNT];
+      copyEntries(m, child, source, copy, low, high, isCow, shmem);
+      m.forkWork.entriesCopied += m.words[copy + T_COUNT] - before;
+      if (before === 0) m.forkWork.tablesCopied += 1;
       unlockLeaf(m, child, copy);
     }
     unlockLeaf(m, parent, source);
@@ -178,11 +205,14 @@ function copyUniform(
   if (!makeUniform(m, child, copy, kind, frames, flags & ~ENTRY_DIRTY)) return false;
   if (kind !== UNIFORM_RUN) return true;
   changeRunMappings(m, frames, m.loPages, 1);
+  m.forkWork.entriesCopied += m.loPages;
+  m.forkWork.tablesCopied += m.entryCount;
   m.words[mmCounters(m, child) + rssCounter(flags, shmem)] += m.loPages;
   return true;
 }
 
-function copyLeaf(
+/** Gives `child` the entries [low, high) of a table, as fork does; `to` is a table of its own. */
+export function copyEntries(
   m: Machine,
   child: number,
   from: number,
@@ -230,9 +260,11 @@ function copyEntry(
     case ENTRY_PAGE:
       if (isCow && (flags & ENTRY_WRITE) !== 0) {
         kept = flags & ~ENTRY_WRITE;
+        if (MUTANT === MUTANT_KEEPS_WRITE && isSharedTable(m, from)) kept = flags;
         changeEntry(m, from, index, kept, word);
+        kept = flags & ~ENTRY_WRITE;
       }
-      addMapping(m, word);
+      if (MUTANT !== MUTANT_NO_MAPPING || !isSharedTable(m, from)) addMapping(m, word);
       w[counters + rssCounter(flags, shmem)] += 1;
       break;
     case ENTRY_ZERO:

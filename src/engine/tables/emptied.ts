@@ -1,6 +1,7 @@
 import type { Machine } from '../machine.ts';
 import { C_TABLES_FREED, mmCounters } from '../space/mm.ts';
 import { freeEmptyLeaf } from './leaf-lock.ts';
+import { isSharedTable } from './shared-entry.ts';
 import { isOpened } from './stored.ts';
 import { T_COUNT } from './table.ts';
 import { freeTable } from './walk.ts';
@@ -18,7 +19,8 @@ export function isUnwantedWhenEmpty(m: Machine, owner: number, table: number): b
  * caller no longer holds the table's lock.
  */
 export function tableLostEntries(m: Machine, owner: number, table: number): void {
-  if (m.words[table + T_COUNT] !== 0 || isOpened(m, table)) return;
+  // A table that several have goes with the last of them.
+  if (m.words[table + T_COUNT] !== 0 || isOpened(m, table) || isSharedTable(m, table)) return;
   if (isUnwantedWhenEmpty(m, owner, table)) {
     freeLeaf(m, owner, table);
   }

@@ -3,7 +3,8 @@ import { F_STATE, FRAME_WORDS, frameRecord, TYPE_TAIL } from '../frames/frame-re
 import type { Machine } from '../machine.ts';
 import { ENTRY_TABLE, KIND_MASK } from './entry.ts';
 import { OWNER_ROOT } from './owner.ts';
-import { markedTable, storedAt } from './stored.ts';
+import { isSharedTable, isSharedWord } from './shared-entry.ts';
+import { moveUpper, sharedMoved } from './shared-table.ts';
 import {
   FORM_DENSE,
   FORM_UNIFORM,
@@ -23,6 +24,7 @@ import { setUniformTablesPfn, uniformTablesPfn } from './uniform.ts';
  * whoever holds the id must learn the new one:
  *
  *   the parent's entry, or the owner's root
+ *   the sharers' records, and the count of sharers, which goes by the frame (shared-table.ts)
  *   the children's T_PARENT; for a uniform table the way back from its children's extent
  *   the walk cache, which is forgotten
  *   mechanisms, by the event `tableMoved`
@@ -41,19 +43,20 @@ export function migrateTable(m: Machine, table: number, pfn: number): number {
   w[moved + T_PFN] = pfn;
   const parent = w[table + T_PARENT];
   if (isOwner(m, parent, table)) w[parent + OWNER_ROOT] = moved;
+  else if (isSharedTable(m, table)) sharedMoved(m, table, moved);
   else {
     const at = w[parent + T_CONTENTS] + tableIndex(m, table);
     // A mark that nobody walked here stays (stored.ts).
     w[at] = w[at] < 0 ? -moved : moved;
   }
-  if (tableLevel(m, table) > 0) adoptChildren(m, moved);
+  if (tableLevel(m, table) > 0) adoptChildren(m, table, moved);
   m.forgetWalk();
   m.events.tableMoved?.(m, table, moved);
   w[table + F_STATE] = TYPE_TAIL;
   return moved;
 }
 
-function adoptChildren(m: Machine, table: number): void {
+function adoptChildren(m: Machine, from: number, table: number): void {
   const w = m.words;
   if (tableForm(m, table) === FORM_UNIFORM) {
     setUniformTablesPfn(m, table, uniformTablesPfn(m, table));
@@ -65,8 +68,10 @@ function adoptChildren(m: Machine, table: number): void {
   for (let i = 0; i < m.entryCount; i++) {
     if ((m.bytes[flags + i] & KIND_MASK) !== ENTRY_TABLE) continue;
     const word = w[contents + i];
-    // Marked and stored tables are negative words; a stored one's record has T_PARENT too.
-    const child = word > 0 ? word : markedTable(word) || storedAt(word);
+    // Marked, stored and shared tables are negative words; the records that they name have T_PARENT too,
+    // and begin at a multiple of 8 (stored.ts).
+    const child = word > 0 ? word : -word & ~7;
+    if (isSharedWord(word)) moveUpper(m, from, table, i);
     w[child + T_PARENT] = table;
   }
 }

@@ -3,6 +3,8 @@ import { tableLostEntries } from './emptied.ts';
 import { ENTRY_NONE } from './entry.ts';
 import { addEntry, entryFlags, entryWord, removeEntry } from './leaf.ts';
 import { lockLeaf, unlockLeaf } from './leaf-lock.ts';
+import { isSharedWord } from './shared-entry.ts';
+import { moveShared } from './shared-table.ts';
 import { isOpened, markedTable, moveStored } from './stored.ts';
 import { linkTable, T_CONTENTS, T_LOCK, T_PARENT, unlinkTable } from './table.ts';
 import { closeLeaf, ensureTable, findTable, levelIndex, openLeaf } from './walk.ts';
@@ -130,7 +132,8 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
   if (table === 0) return false;
   // Looked up only now: reclaim inside may have stored or freed the source.
   const source = openLeaf(m, mm, Math.floor(at / m.loPages), at % m.loPages);
-  if (source === 0) return true;
+  // What others have too, and there is no memory for a copy.
+  if (source === 0) return !isSharedWord(tableAt(m, mm, 0, at));
   const isStored = isOpened(m, source);
   if (m.stoppedFor !== 0 && tableAt(m, mm, 0, target) !== table) {
     // To stop the world may have cost the destination's.
@@ -159,13 +162,18 @@ function moveSlot(m: Machine, mm: number, at: number, target: number, pages: num
 function moveLeaf(m: Machine, mm: number, at: number, target: number): boolean {
   const w = m.words;
   const word = tableAt(m, mm, 0, at);
-  const table = word >= 0 ? word : markedTable(word);
+  const isShared = isSharedWord(word);
+  const table = word >= 0 ? word : isShared ? 0 : markedTable(word);
   if (table !== 0) return moveWhole(m, mm, table, 1, target);
   if (word === 0) return true;
   const to = tableAt(m, mm, 1, target);
   const index = (target % m.loPages) >> m.bits;
   if (w[w[to + T_CONTENTS] + index] !== 0) return false;
   const from = tableAt(m, mm, 1, at);
+  if (isShared) {
+    moveShared(m, from, (at % m.loPages) >> m.bits, to, index);
+    return true;
+  }
   lockUppers(m, from, to);
   moveStored(m, from, (at % m.loPages) >> m.bits, to, index);
   unlockUppers(m, from, to);

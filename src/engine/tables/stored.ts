@@ -12,16 +12,20 @@ import {
 } from '../reclaim/zpool.ts';
 import { MM_POOL_BYTES, MM_STORED_TABLES, MM_TABLE_REFAULTS } from '../space/mm.ts';
 import { raiseSequence } from '../space/mmap-lock.ts';
-import { ENTRY_TABLE } from './entry.ts';
+import { isSharedWord } from './shared-entry.ts';
+import { unshareChild } from './sharing.ts';
 import {
+  clearChild,
   countEmptyTables,
   dropContents,
   FORM_DENSE,
   FORM_MASK,
   flagsAt,
   formatTable,
+  hangWord,
   linkTable,
   ownerOfTable,
+  setChild,
   T_CONTENTS,
   T_COUNT,
   T_INDEX,
@@ -44,7 +48,8 @@ import { readImage, TableImage, writeImage } from './table-image.ts';
  *   0      none
  *   -1     look at the form of the table above (uniform.ts)
  *   < -1   -(a table): a table that nobody walked to since a scan marked it; or
- *          -(a record of below + 1): a stored table
+ *          -(a record of below + 1): a stored table; or
+ *          -(a sharer's record + 2): a table that others have too (shared-table.ts)
  *
  * So a walk that finds a table tests nothing that it did not test before. Ids are multiples of 8, so
  * a record is told from a table by the word alone, without a look at either.
@@ -141,9 +146,9 @@ export function storedAt(word: number): number {
   return -word - 1;
 }
 
-/** The table that a negative entry marks as not walked to, or 0 if the entry names a stored one. */
+/** The table that a negative entry marks as not walked to, or 0 if the entry names something else. */
 export function markedTable(word: number): number {
-  return (word & 1) === 0 ? -word : 0;
+  return (word & 3) === 0 ? -word : 0;
 }
 
 /** True for the record of a table that is only opened. */
@@ -186,13 +191,6 @@ export function storeTable(m: Machine, owner: number, table: number, form: numbe
   return true;
 }
 
-/** The word above, and its flags without any history. */
-function setChild(m: Machine, parent: number, index: number, word: number): void {
-  const contents = m.words[parent + T_CONTENTS];
-  m.words[contents + index] = word;
-  m.bytes[flagsAt(m, contents) + index] = word === 0 ? 0 : ENTRY_TABLE;
-}
-
 /** Forgets a table's entries, which live on elsewhere; it is EMPTY then. */
 function discardEntries(m: Machine, table: number): void {
   const w = m.words;
@@ -206,7 +204,7 @@ function discardEntries(m: Machine, table: number): void {
 
 /**
  * Brings the table back that the entry `index` of `parent` stores, for a fault. A marked table just
- * loses its mark. 0 when memory is out.
+ * loses its mark, a shared one becomes the owner's own. 0 when memory is out.
  */
 export function restoreTable(m: Machine, owner: number, parent: number, index: number): number {
   return m.isShared && !m.isWorldStopped
@@ -269,6 +267,7 @@ function putBack(m: Machine, owner: number, parent: number, index: number, table
 function restoreAlone(m: Machine, owner: number, parent: number, index: number): number {
   const w = m.words;
   const contents = w[parent + T_CONTENTS];
+  if (isSharedWord(w[contents + index])) return unshareChild(m, owner, parent, index);
   const marked = markedTable(w[contents + index]);
   if (marked !== 0) {
     w[contents + index] = marked;
@@ -305,8 +304,7 @@ export function closeStored(m: Machine, owner: number, table: number): void {
   const index = tableIndex(m, table);
   if (w[table + T_COUNT] === 0) {
     countEmptyTables(m, owner, -1);
-    setChild(m, parent, index, 0);
-    w[parent + T_COUNT] -= 1;
+    clearChild(m, parent, index);
     forgetStored(m, owner, stored);
     countStored(m, K_DROPS, 1);
   } else {
@@ -342,22 +340,11 @@ function closeOldest(m: Machine): void {
 export function moveStored(m: Machine, from: number, index: number, to: number, at: number): void {
   const w = m.words;
   const word = w[w[from + T_CONTENTS] + index];
-  setChild(m, from, index, 0);
-  w[from + T_COUNT] -= 1;
-  // Linking a record by hand: it has no words for a parent's entry but these two.
-  linkWord(m, to, at, word);
+  clearChild(m, from, index);
+  hangWord(m, to, at, word);
   const stored = storedAt(word);
   w[stored + S_PARENT] = to;
   w[stored + S_STATE] = (w[stored + S_STATE] & ~(511 << 4)) | (at << 4);
-}
-
-/** As linkTable, for a stored table: the parent may still have no contents of its own. */
-function linkWord(m: Machine, parent: number, index: number, word: number): void {
-  // A table that is linked and taken away again leaves the parent with contents.
-  const scratch = arenaAllocZeroed(m, CLASS_16);
-  linkTable(m, parent, index, scratch);
-  arenaFree(m, CLASS_16, scratch);
-  setChild(m, parent, index, word);
 }
 
 /** Reads a stored table's entries. */

@@ -195,6 +195,13 @@ function setTableIndex(m: Machine, table: number, index: number): void {
 
 /** Hangs a table into its parent's empty entry. */
 export function linkTable(m: Machine, parent: number, index: number, child: number): void {
+  m.words[child + T_PARENT] = parent;
+  setTableIndex(m, child, index);
+  hangWord(m, parent, index, child);
+}
+
+/** A word into an empty entry of an upper table: a child, or what stands for one (stored.ts). */
+export function hangWord(m: Machine, parent: number, index: number, word: number): void {
   const w = m.words;
   if ((w[parent + T_STATE] & FORM_MASK) === FORM_EMPTY) {
     // Upper contents must start as zero words: "no child" is a word of 0.
@@ -202,12 +209,23 @@ export function linkTable(m: Machine, parent: number, index: number, child: numb
     setTableForm(m, parent, FORM_DENSE);
   }
   const contents = w[parent + T_CONTENTS];
-  w[child + T_PARENT] = parent;
-  setTableIndex(m, child, index);
   m.bytes[flagsAt(m, contents) + index] = ENTRY_TABLE;
   w[parent + T_COUNT] += 1;
   // Last: from here on other threads find the child and write its record.
-  w[contents + index] = child;
+  w[contents + index] = word;
+}
+
+/** The word of an entry that is not none, and its flags without any history. */
+export function setChild(m: Machine, parent: number, index: number, word: number): void {
+  const contents = m.words[parent + T_CONTENTS];
+  m.words[contents + index] = word;
+  m.bytes[flagsAt(m, contents) + index] = word === 0 ? 0 : ENTRY_TABLE;
+}
+
+/** Empties an entry of an upper table, whose child lives on elsewhere or is gone already. */
+export function clearChild(m: Machine, parent: number, index: number): void {
+  setChild(m, parent, index, 0);
+  m.words[parent + T_COUNT] -= 1;
 }
 
 /** Takes a table out of its parent; the parent stays, even with no child left. */

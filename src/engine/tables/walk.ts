@@ -2,6 +2,8 @@ import { makeRoom } from '../frames/make-room.ts';
 import type { Machine } from '../machine.ts';
 import { resumeWorld, stopWorld } from '../threads/world.ts';
 import { OWNER_KIND, OWNER_MM, OWNER_OBJECT, OWNER_ROOT, OWNER_ROOT_LEVEL } from './owner.ts';
+import { isOwnersEntry, isSharedWord, sharedTableAt } from './shared-entry.ts';
+import { unshareChild } from './sharing.ts';
 import {
   closeStored,
   isOpened,
@@ -15,6 +17,7 @@ import {
   FORM_MASK,
   FORM_UNIFORM,
   linkTable,
+  ownerOfTable,
   setRoot,
   setTableDead,
   T_CONTENTS,
@@ -103,26 +106,48 @@ export function openLeaf(m: Machine, owner: number, hi: number, lo: number): num
   return openChild(m, parent, lo >> m.bits);
 }
 
-/** As `openLeaf`, but what it opens stays open until `closeOpened`. */
+/** As `findLeaf` for somebody who changes nothing: a table that others have too is given as it is. */
+export function leafToRead(m: Machine, owner: number, hi: number, lo: number): number {
+  const word = leafWord(m, owner, hi, lo);
+  if (word >= 0) return word;
+  return isSharedWord(word) ? sharedTableAt(m, word) : bringLeaf(m, owner, hi, lo);
+}
+
+/**
+ * As `openLeaf`, but what it opens stays open until `closeOpened`. A table that several have is found
+ * by way of its owner only, so each of its entries once.
+ */
 export function leafForReclaim(m: Machine, owner: number, hi: number, lo: number): number {
   const word = leafWord(m, owner, hi, lo);
   if (word >= 0) return word;
   const parent = findTable(m, owner, 1, hi, lo);
   const index = lo >> m.bits;
+  if (isSharedWord(word)) {
+    const shared = sharedTableAt(m, word);
+    return isOwnersEntry(m, parent, index, shared) ? shared : 0;
+  }
   if (!isUniform(m, parent) && markedTable(word) === 0) return openForReclaim(m, parent, index);
   return openLeaf(m, owner, hi, lo);
 }
 
 /**
  * The table below an entry of a table of level 1 that is not uniform: 0, a table, or an opened one. On a
- * shared machine the world stands still until `closeLeaf`; the caller holds no spin lock.
+ * shared machine the world stands still until `closeLeaf`; the caller holds no spin lock. A table that
+ * others have too becomes the address space's own; 0 if there is no memory for that.
  */
 export function openChild(m: Machine, parent: number, index: number): number {
   const word = m.words[m.words[parent + T_CONTENTS] + index];
   if (word >= 0) return word;
+  if (isSharedWord(word)) return unshareChild(m, ownerOfTable(m, parent), parent, index);
   if (m.isShared && !m.isWorldStopped) return openChildStopped(m, parent, index);
   const marked = markedTable(word);
   return marked !== 0 ? marked : openStored(m, parent, index);
+}
+
+/** As `openChild` for somebody who changes nothing, or takes no more than the right to write away. */
+export function openToRead(m: Machine, parent: number, index: number): number {
+  const word = m.words[m.words[parent + T_CONTENTS] + index];
+  return isSharedWord(word) ? sharedTableAt(m, word) : openChild(m, parent, index);
 }
 
 function openChildStopped(m: Machine, parent: number, index: number): number {
@@ -340,8 +365,13 @@ export class LeafCursor {
   #limit = 0;
   #owner = 0;
   #opened = 0;
+  #isReader = false;
+  /** The table is one that others have too, and another's: only where the walk only reads. */
+  isBorrowed = false;
 
-  begin(owner: number, start: number, end: number): void {
+  /** `isReader`: the walk changes nothing, so tables that others have too are given as they are. */
+  begin(owner: number, start: number, end: number, isReader = false): void {
+    this.#isReader = isReader;
     this.#owner = owner;
     this.#at = start;
     this.#limit = end;
@@ -351,6 +381,7 @@ export class LeafCursor {
     const w = m.words;
     const span = m.entryCount;
     if (this.#opened !== 0) this.#close(m);
+    this.isBorrowed = false;
     while (this.#at < this.#limit) {
       const hi = Math.floor(this.#at / m.loPages);
       const lo = this.#at - hi * m.loPages;
@@ -386,6 +417,12 @@ export class LeafCursor {
   }
 
   #open(m: Machine, parent: number, index: number): number {
+    const word = m.words[m.words[parent + T_CONTENTS] + index];
+    if (this.#isReader && isSharedWord(word)) {
+      const shared = sharedTableAt(m, word);
+      this.isBorrowed = !isOwnersEntry(m, parent, index, shared);
+      return shared;
+    }
     const table = openChild(m, parent, index);
     if (isOpened(m, table)) this.#opened = table;
     return table;

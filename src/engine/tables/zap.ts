@@ -52,6 +52,8 @@ import {
   runLow,
 } from './leaf.ts';
 import { freeEmptyLeaf, freeUnhooked, lockLeaf, tryUnhookLocked, unlockLeaf } from './leaf-lock.ts';
+import { isSharedWord } from './shared-entry.ts';
+import { leaveOrUnshare, mustUnshare } from './shared-range.ts';
 import { isOpened } from './stored.ts';
 import {
   FORM_DENSE,
@@ -74,7 +76,7 @@ import {
   uniformFlags,
   uniformKind,
 } from './uniform.ts';
-import { closeLeaf, freeTable, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
+import { closeLeaf, findTable, freeTable, isLeaf, LeafCursor, leafWord, openLeaf } from './walk.ts';
 
 /**
  * Empties entries (zap_page_range): pages lose a mapping, swap slots a user, and the counters of
@@ -111,6 +113,10 @@ export function zapRange(
   if (end <= (slot + 1) * m.entryCount && end - start < m.entryCount) {
     zapInSlot(m, mm, start, end, shmem, how);
     return;
+  }
+  if (m.sharing !== null) {
+    const keepsPages = (how & (ZAP_OBJECT_ONLY | ZAP_ORPHANS_ONLY)) !== 0;
+    leaveOrUnshare(m, mm, vma, start, end, (how & ZAP_KEEP_GUARDS) !== 0, keepsPages);
   }
   cursor.begin(mm, start, end);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
@@ -218,12 +224,18 @@ function zapInSlot(
     !m.isShared && m.walkOwner === mm && m.walkHi === hi && m.walkSlot === lo >> m.bits;
   const word = isLastWalk ? m.walkLeaf : leafWord(m, mm, hi, lo);
   if (word === 0) return;
-  const table = word > 0 ? word : openLeaf(m, mm, hi, lo);
+  const table = word > 0 ? word : openToZap(m, mm, hi, lo, word);
   if (table === 0) return;
   const isStored = word < 0 && isOpened(m, table);
   const from = lo & m.mask;
   zapTable(m, mm, table, from, from + (end - start), shmem, how);
   if (isStored) closeLeaf(m, mm, table);
+}
+
+function openToZap(m: Machine, mm: number, hi: number, lo: number, word: number): number {
+  if (!isSharedWord(word)) return openLeaf(m, mm, hi, lo);
+  const upper = findTable(m, mm, 1, hi, lo);
+  return mustUnshare(m, mm, upper, lo >> m.bits);
 }
 
 /** Whether an empty table goes: by PT_RECLAIM, for a range that covers it whole, or by a mechanism. */

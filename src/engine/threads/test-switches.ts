@@ -21,6 +21,18 @@ export const MUTANT_LATE_COUNT = 4;
 export const MUTANT_LATE_FLUSH = 5;
 /** "The slot is covered" from aligned-down end minus aligned-up start, which underflows (2024-10 draft). */
 export const MUTANT_UNDERFLOW = 6;
+/** fork hands on a table and does not raise its share count. */
+export const MUTANT_NO_SHARE_COUNT = 7;
+/** A write to a page that a shared table maps goes on in that table. */
+export const MUTANT_NO_UNSHARE = 8;
+/** A sharer's copy of a table does not count as a mapping of its pages. */
+export const MUTANT_NO_MAPPING = 9;
+/** A sharer's copy of a table leaves the others the right to write. */
+export const MUTANT_KEEPS_WRITE = 10;
+/** The last sharer leaves as one of several: the table hangs nowhere. */
+export const MUTANT_LAST_LEAVES = 11;
+/** The owner of a shared table leaves, and its place is nobody's. */
+export const MUTANT_NO_PASS_ON = 12;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 

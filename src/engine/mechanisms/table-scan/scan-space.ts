@@ -3,6 +3,7 @@ import { raiseSequence } from '../../space/mmap-lock.ts';
 import { VM_HUGEPAGE } from '../../space/vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from '../../space/vma.ts';
 import { countFreedTables } from '../../tables/emptied.ts';
+import { isSharedTable } from '../../tables/shared-entry.ts';
 import { freeUniformChildren, UNIFORM_EMPTY, uniformKind } from '../../tables/uniform.ts';
 import { freeTable, isLeaf, LeafCursor, tableCount } from '../../tables/walk.ts';
 
@@ -51,9 +52,10 @@ export function scanSpace(
 
 /** Frees every table of [start, end) without entries (freept_pmd_entry). */
 function scanTables(m: Machine, mm: number, start: number, end: number, work: ScanWork): void {
-  cursor.begin(mm, start, end);
+  cursor.begin(mm, start, end, true);
   for (let table = cursor.next(m); table !== 0; table = cursor.next(m)) {
     const isOne = isLeaf(m, table);
+    if (isOne && isSharedTable(m, table)) continue;
     const tables = isOne ? 1 : m.entryCount;
     work.tablesScanned += tables;
     const isEmpty = isOne ? tableCount(m, table) === 0 : uniformKind(m, table) === UNIFORM_EMPTY;
