@@ -90,6 +90,7 @@ export {
   dynamicMetadata,
   dynamicMetadataWith,
   validateDynamicMetadata,
+  vmemmapPages,
 } from './mechanisms/dynamic-metadata/index.ts';
 export {
   DYNAMIC_METADATA_DEFAULTS,

@@ -10,6 +10,7 @@ import { framesSection } from './html/frame-map.ts';
 import { freedSection } from './html/freed.ts';
 import { latencySection } from './html/latency.ts';
 import { html, Markup, nothing } from './html/markup.ts';
+import { metadataSection } from './html/metadata.ts';
 import { phasesSection } from './html/phases.ts';
 import { regionsSection } from './html/regions.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
@@ -53,6 +54,7 @@ ${curvesSection(document, draw)}
 ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
 ${phasesSection(document)}
+${metadataSection(document, draw)}
 ${latencySection(document, draw)}
 ${regionsSection(document, options.regions ?? [])}
 ${framesSection(document, options.frames ?? [])}

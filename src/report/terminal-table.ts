@@ -7,6 +7,7 @@ import { hugeSentences } from './huge.ts';
 import { causeSentences, LATENCY_NOTE, latencyTables } from './latency.ts';
 import { markSentences } from './marks.ts';
 import { type MemoryTable, memoryTable } from './memory-table.ts';
+import { metadataSentences, metadataTable } from './metadata.ts';
 import { COLUMN_GAP, PLAIN_LINES, wrapWords } from './text-layout.ts';
 import {
   formatCount,
@@ -64,6 +65,11 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
     for (const sentence of markSentences(document)) lines.push(...wrapWords(sentence, width));
   }
   for (const sentence of hugeSentences(document)) lines.push(...wrapWords(sentence, width));
+  const metadata = metadataTable(document);
+  if (metadata !== undefined && widthOfTexts(metadata) <= width) {
+    lines.push('', plainTable(metadata, paint), '');
+  }
+  for (const sentence of metadataSentences(document)) lines.push(...wrapWords(sentence, width));
   lines.push(...latencyLines(document, width, paint));
   if (hasWork(document)) lines.push('', waysTable(document, width, paint), '');
   for (const sentence of freedSentences(document)) lines.push(...wrapWords(sentence, width));

@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import { COMPARATOR_FIGURE } from './comparators.ts';
+import { DYNAMIC_METADATA_FIGURES } from './dynamic-metadata.ts';
 import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
 import { INGENS_FIGURES } from './ingens.ts';
@@ -33,6 +34,7 @@ export const FIGURES: readonly Figure[] = [
   INGENS_KSM,
   TLB_COVERAGE,
   WALK_SHARE,
+  ...DYNAMIC_METADATA_FIGURES,
 ];
 
 /**

@@ -13,7 +13,7 @@ import { kernelColor } from './colors.ts';
 import { html, type Markup } from './markup.ts';
 
 /** What a chart shows: a value of each point, or undefined where there is none. */
-interface Curve {
+export interface Curve {
   title: string;
   note: string;
   value: (point: SeriesPoint) => number | undefined;
@@ -127,7 +127,8 @@ function countUnit(max: number, name: string): KibUnit {
   return max >= 1e5 ? { name: `thousand ${name}`, kib: 1e3 } : { name, kib: 1 };
 }
 
-interface TimeAxis {
+/** The axis that all curves of a document share. */
+export interface TimeAxis {
   label: string;
   isEvents: boolean;
   /** Of `t` in one unit of the axis. */
@@ -135,7 +136,7 @@ interface TimeAxis {
   max: number;
 }
 
-function timeAxis({ runs }: RunDocument): TimeAxis {
+export function timeAxis({ runs }: RunDocument): TimeAxis {
   const last = Math.max(1, ...runs.map(({ series }) => series.at(-1)?.t ?? 0));
   if (!runs.some(isTimed)) {
     const unit = countUnit(last, 'events');
@@ -166,9 +167,9 @@ function alikeRuns({ runs }: RunDocument, curve: Curve): RunGroup[] {
 }
 
 /** Only points at which the value changes, and the last. */
-function steps(
+export function steps(
   series: readonly SeriesPoint[],
-  curve: Curve,
+  curve: Pick<Curve, 'value'>,
   unit: KibUnit,
   time: TimeAxis,
 ): [number, number][] {

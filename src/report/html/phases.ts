@@ -4,7 +4,8 @@ import { markSentences } from '../marks.ts';
 import { type MemoryTable, memoryTable } from '../memory-table.ts';
 import { html, type Markup, nothing } from './markup.ts';
 
-function memorySection({ heads, rows }: MemoryTable): Markup {
+/** A table of memory under several kernels. */
+export function memorySection({ heads, rows }: MemoryTable): Markup {
   return html`<table><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
 <tbody>${rows.map(
     ([kernel = '', ...cells]) =>

@@ -1,5 +1,6 @@
 import { assert } from '../../../base/index.ts';
 import type { Machine } from '../../machine.ts';
+import { UNIT_SHIFT } from '../../metadata/need.ts';
 import type { Mechanism } from '../mechanism.ts';
 import { Gauge } from './gauge.ts';
 import {
@@ -45,6 +46,16 @@ export const dynamicMetadata: Mechanism = dynamicMetadataWith(DYNAMIC_METADATA_D
 /** Recomputes from the frames what must be there; throws at the first difference. */
 export function validateDynamicMetadata(m: Machine): void {
   validateVmemmap(m, of(m).vmemmap);
+}
+
+/** Pages of vmemmap that are there for frames from `pfn` on. */
+export function vmemmapPages(m: Machine, pfn: number, frames: number): number {
+  const { units } = of(m).vmemmap;
+  let pages = 0;
+  for (let unit = pfn >> UNIT_SHIFT; unit << UNIT_SHIFT < pfn + frames; unit++) {
+    if (units[unit] !== 0) pages++;
+  }
+  return pages;
 }
 
 function of(m: Machine): Attached {
