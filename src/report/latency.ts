@@ -83,10 +83,16 @@ export function causeSentences({ runs }: RunDocument): string[] {
       calls.count === 0
         ? ''
         : ` ${formatCount(calls.count)} system calls on memory took ${formatLatency(calls.meanNs)} on average, the longest ${formatLatency(calls.maxNs)}.`;
-    return total === 0
-      ? []
-      : [`${kernel}, time in fault handlers: ${listInWords(parts)}.${worst}${background}`];
+    const text = `${kernel}, time in fault handlers: ${listInWords(parts)}.`;
+    return total === 0 ? [] : [`${text}${worst}${forkSentence(time)}${background}`];
   });
+}
+
+function forkSentence({ forks }: TimeResult): string {
+  if (forks === undefined) return '';
+  if (forks.count === 1) return ` The fork took ${formatLatency(forks.maxNs)}.`;
+  const mean = formatLatency(forks.meanNs);
+  return ` ${formatCount(forks.count)} forks took ${mean} on average, the longest ${formatLatency(forks.maxNs)}.`;
 }
 
 /** What the figures are, so that nobody takes them for measured ones. */

@@ -108,6 +108,32 @@ test('a copy in a child: entered and copied, not zeroed', () => {
   assert.equal(calls.maxNs, 1500 + 4 * 107);
 });
 
+test('on-demand fork: an entry for each table then, each entry of a table at the first write', () => {
+  const events = [area(4), touch(0, 600), { op: 'fork', pid: 1, child: 2 }];
+  const child = [
+    { ...touch(0, 1, false), pid: 2 },
+    { ...touch(0, 2), pid: 2 },
+  ];
+  const { calls, causes, faults, forks } = timeOf(
+    run([...events, ...child], {}, 'linux-6.18+on-demand-fork'),
+  );
+  assert.equal(forks?.count, 1);
+  assert.equal(forks.maxNs, 1500 + 2 * 107);
+  assert.equal(calls.maxNs, 1500 + 2 * 107);
+  // The read is no fault; the first write copies 512 entries, and each its page.
+  assert.equal(faults.count, 602);
+  assert.equal(faults.maxNs, 2870 + 512 * 107 + 731);
+  assert.equal(causes.copying, 2 * 731);
+  assert.equal(causes.zeroing, 600 * 713);
+});
+
+test('exit of a parent whose tables go on costs no zap of them', () => {
+  const events = [area(2), touch(0, 512), { op: 'fork', pid: 1, child: 2 }];
+  const back = { op: 'munmap', pid: 1, addr: hex(BASE), len: 2 * MIB };
+  const { calls } = timeOf(run([...events, back], {}, 'linux-6.18+on-demand-fork'));
+  assert.equal(calls.maxNs, 1500 + 107);
+});
+
 test('giving back: a call, and each page or the huge page whole', () => {
   const back = { op: 'madvise', pid: 1, addr: hex(BASE), len: 2 * MIB, advice: 'dontneed' };
   const small = timeOf(run([area(2), touch(0, 100), back]));

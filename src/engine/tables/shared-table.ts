@@ -4,6 +4,7 @@ import { allocFrameInZone } from '../frames/alloc.ts';
 import { frameRecord, TYPE_TABLE } from '../frames/frame-record.ts';
 import type { Machine } from '../machine.ts';
 import { isShmemVma } from '../objects/object.ts';
+import { C_ANON, mmCounter } from '../space/mm.ts';
 import { findVmaIndex, vmaAt, vmaEnd, vmaLookup, vmaStart } from '../space/vma.ts';
 import {
   MUTANT,
@@ -141,13 +142,16 @@ export function unshareTable(
   if (copy === 0) return 0;
   const record = sharerAt(entryAt(m, upper, index));
   const table = w[record + R_TABLE];
+  const sharing = sharingOf(m);
+  const before = mmCounter(m, mm, C_ANON);
   copyForSharer(m, mm, table, copy, pageOfEntry(m, upper, index));
+  sharing.anonGained += mmCounter(m, mm, C_ANON) - before;
   w[copy + T_PARENT] = upper;
   w[copy + T_INDEX] = (w[copy + T_INDEX] & ~511) | index;
   setChild(m, upper, index, copy);
   removeSharer(m, mm, record);
   m.forgetWalk();
-  const { work } = sharingOf(m);
+  const { work } = sharing;
   work.unshared += 1;
   work.entriesCopied += w[copy + T_COUNT];
   return copy;
@@ -199,7 +203,9 @@ function passOn(m: Machine, from: number, table: number, record: number): void {
     return;
   }
   const page = pageOfEntry(m, w[record + R_PARENT], w[record + R_INDEX]);
+  const before = mmCounter(m, from, C_ANON);
   countEntries(m, from, to, table, (at) => isShmemVma(m, vmaLookup(m, to, page + at)));
+  sharingOf(m).anonPassed += before - mmCounter(m, from, C_ANON);
 }
 
 /** Each area's part of the slot: entries of objects are counted by the kind of the area's object. */

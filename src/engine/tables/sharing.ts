@@ -42,6 +42,10 @@ export class TableSharing {
     countChanges: 0,
   };
 
+  /** Anonymous pages that came into, and went out of, RSS of who copied or left a table, by that alone. */
+  anonGained = 0;
+  anonPassed = 0;
+
   constructor(counts: CountTable, unshare: Unshare) {
     this.counts = counts;
     this.unshare = unshare;

@@ -23,6 +23,8 @@ export interface TimeResult {
   causes: Causes;
   /** Time of system calls on memory. */
   calls: LatencySummary;
+  /** Time of those that were forks; absent where there was none. */
+  forks?: LatencySummary;
   /** What the kernel's threads worked. */
   backgroundNs: number;
   requests?: RequestTimes;
@@ -117,6 +119,7 @@ export class Timekeeper {
   readonly #faults = new LatencyHistogram();
   readonly #requestFaults = new LatencyHistogram();
   readonly #calls = new LatencyHistogram();
+  readonly #forks = new LatencyHistogram();
   readonly #random: Random;
   readonly #walks = new Map<number, WalkMeter>();
   readonly #open = new Map<number, OpenRequest>();
@@ -125,6 +128,8 @@ export class Timekeeper {
   #loop: RequestLoop | null = null;
   #backgroundNs = 0;
   #compactions = 0;
+  /** Entries that forks have copied or handed on so far. */
+  #forkCopied = 0;
   /** Modelled time of what ran outside requests, and of the last event. */
   #nowNs = 0;
 
@@ -192,17 +197,22 @@ export class Timekeeper {
   }
 
   endCall(event: TraceEvent): void {
-    const forkNs = event.op === Op.fork ? this.#forkNs(event) : 0;
+    const forkNs = event.op === Op.fork ? this.#forkNs() : 0;
     const ns = this.#meter.callNs() + forkNs;
+    if (event.op === Op.fork) this.#forks.add(ns);
     this.#calls.add(ns);
     const request = this.#open.get(event.pid);
     if (request !== undefined) request.callNs += ns;
     else if (this.#loop === null) this.#nowNs += ns;
   }
 
-  #forkNs(event: TraceEvent): number {
-    const child = this.#system.process(event.child);
-    return child === undefined ? 0 : child.counters().presentPages * this.#costs.forkPageNs;
+  /** What fork copied: entries of pages, and entries of the tables that it only handed on. */
+  #forkNs(): number {
+    const { entriesCopied, tablesShared } = this.#system.machine.forkWork;
+    const copied = entriesCopied + tablesShared;
+    const ns = (copied - this.#forkCopied) * this.#costs.forkPageNs;
+    this.#forkCopied = copied;
+    return ns;
   }
 
   /** A process ended; what it served is answered. */
@@ -272,6 +282,7 @@ export class Timekeeper {
       faults: this.#faults.summary(),
       causes: this.#meter.causes,
       calls: this.#calls.summary(),
+      ...(this.#forks.count === 0 ? {} : { forks: this.#forks.summary() }),
       backgroundNs: this.#backgroundNs,
       ...(this.#loop === null ? {} : { requests: this.#requests(this.#loop) }),
       constants: this.#constants,

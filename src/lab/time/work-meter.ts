@@ -50,6 +50,8 @@ export class WorkMeter {
   #extra = 0;
   #zeroFound = 0;
   #zeroAhead = 0;
+  #entriesCopied = 0;
+  #sharedAnon = 0;
 
   constructor(m: Machine, costs: KernelCosts) {
     this.#m = m;
@@ -65,7 +67,21 @@ export class WorkMeter {
     this.#swapIns = mmCounter(m, mm, C_SWAP_INS);
     this.#anon = mmCounter(m, mm, C_ANON);
     this.#huge = mmCounter(m, mm, C_HUGE);
+    this.#entriesCopied = m.sharing?.work.entriesCopied ?? 0;
+    this.#sharedAnon = this.#accounted();
     this.#beginMachine();
+  }
+
+  /** Pages in RSS for no other reason than whose a shared table is (on-demand fork). */
+  #accounted(): number {
+    const { sharing } = this.#m;
+    return sharing === null ? 0 : sharing.anonGained - sharing.anonPassed;
+  }
+
+  /** Anonymous pages that the address space got, less those that it lost. */
+  #anonChange(): number {
+    const accounted = this.#accounted() - this.#sharedAnon;
+    return mmCounter(this.#m, this.#mm, C_ANON) - this.#anon - accounted;
   }
 
   #beginMachine(): void {
@@ -95,7 +111,7 @@ export class WorkMeter {
     const cow = mmCounter(m, mm, C_COW) - this.#cow;
     const swapIns = mmCounter(m, mm, C_SWAP_INS) - this.#swapIns;
     // What became resident and was neither read from swap nor copied was zeroed.
-    const fresh = mmCounter(m, mm, C_ANON) - this.#anon - swapIns - huge * m.entryCount;
+    const fresh = this.#anonChange() - swapIns - huge * m.entryCount;
     const base = Math.max(0, this.faults - huge);
     // A fault may give more than the page that was touched, and find its memory zeroed.
     const small = Math.min(fresh, base + m.sizeExtraPages - this.#extra);
@@ -110,7 +126,9 @@ export class WorkMeter {
     causes.zeroing += zeroing;
     causes.copying += copying;
     causes.swapIn += swapIn;
-    return entry + zeroing + copying + swapIn + this.#delayNs(true);
+    const tables = this.#tablesNs();
+    causes.entry += tables;
+    return entry + tables + zeroing + copying + swapIn + this.#delayNs(true);
   }
 
   /** Time of a system call since `begin`, with the faults of populating calls. */
@@ -119,10 +137,10 @@ export class WorkMeter {
     const mm = this.#mm;
     const costs = this.#costs;
     const hugeGone = Math.max(0, this.#huge - mmCounter(m, mm, C_HUGE));
-    const gone = Math.max(0, this.#anon - mmCounter(m, mm, C_ANON));
+    const gone = Math.max(0, -this.#anonChange());
     const pagesGone = Math.max(0, gone - hugeGone * m.entryCount);
     const collapses = m.collapses - this.#collapses;
-    const faulting = this.faults > 0 ? this.faultNs() : this.#delayNs(true);
+    const faulting = this.faults > 0 ? this.faultNs() : this.#tablesNs() + this.#delayNs(true);
     return (
       costs.callNs +
       pagesGone * costs.zapPageNs +
@@ -131,6 +149,13 @@ export class WorkMeter {
       collapses * this.#collapseNs() +
       faulting
     );
+  }
+
+  /** Tables that fork did not copy, copied now: each entry as it would have been then. */
+  #tablesNs(): number {
+    const { sharing } = this.#m;
+    if (sharing === null) return 0;
+    return (sharing.work.entriesCopied - this.#entriesCopied) * this.#costs.forkPageNs;
   }
 
   /** Before what the kernel's threads do. */
