@@ -106,6 +106,8 @@ export {
 } from './mechanisms/ingens/options.ts';
 export { RELEASED } from './mechanisms/ingens/variant.ts';
 export type { Mechanism } from './mechanisms/mechanism.ts';
+export { MORSEL_PAGES, MORSEL_SPANS, Morsel } from './mechanisms/morsels/handle.ts';
+export { attachMorsels, morselCounters, morsels, morselsWith } from './mechanisms/morsels/index.ts';
 export { movableIndexes, movableTables } from './mechanisms/movable-tables/index.ts';
 export { MshareHandle } from './mechanisms/mshare/announced.ts';
 export { attachMshare, mshare, mshareCounters } from './mechanisms/mshare/index.ts';

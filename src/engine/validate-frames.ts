@@ -14,6 +14,8 @@ import {
   TYPE_KERNEL,
   TYPE_MASK,
   TYPE_METADATA,
+  TYPE_MORSEL,
+  TYPE_MORSEL_TABLE,
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
@@ -26,6 +28,7 @@ import {
   blockZone,
   EXTENT_ABSENT,
   EXTENT_ANON,
+  EXTENT_MORSEL,
   EXTENT_NONE,
   EXTENT_OBJECT,
   EXTENT_OFFLINE,
@@ -50,6 +53,9 @@ export interface FrameTally {
   /** Frames of tables and of objects' pages. */
   readonly tableFrames: number;
   readonly objectFrames: number;
+  /** Tables and pages of objects that are mapped by their tables (objects/window.ts). */
+  readonly windowTables: number;
+  readonly windowPages: number;
 }
 
 /** Every frame is free, on a cpu's list, a table, a page, or reserved. */
@@ -66,6 +72,8 @@ export function checkFrames(m: Machine, tally: FrameTally): void {
     folio: 0,
     held: 0,
     metadata: 0,
+    windowTables: 0,
+    windowPages: 0,
   };
   const freeByZone: number[] = new Array(m.zoneCount).fill(0);
   const onlineByZone: number[] = new Array(m.zoneCount).fill(0);
@@ -93,6 +101,8 @@ export function checkFrames(m: Machine, tally: FrameTally): void {
     found.objects === tally.objectFrames,
     `frames of objects: ${found.objects}, in indices ${tally.objectFrames}`,
   );
+  assert(found.windowTables === tally.windowTables, `tables of Morsels: ${found.windowTables}`);
+  assert(found.windowPages === tally.windowPages, `pages of Morsels: ${found.windowPages}`);
   assert(found.pool === poolFrames(m), `frames of the pool: ${found.pool}, ${poolFrames(m)} kept`);
   assert(found.folio === unmappedFolioFrames(m), `frames of huge pages: ${found.folio}`);
   checkReservations(m, found.held);
@@ -157,6 +167,8 @@ interface FrameCounts {
   folio: number;
   held: number;
   metadata: number;
+  windowTables: number;
+  windowPages: number;
 }
 
 /** Counts the frames of a pageblock (or free block of two); returns how many those are. */
@@ -176,6 +188,7 @@ function countBlock(m: Machine, pfn: number, found: FrameCounts): number {
   if (pfn < RESERVED_FRAMES) found.reserved += L.BLOCK_FRAMES;
   else if (extent === EXTENT_TABLES) found.tables += L.BLOCK_FRAMES;
   else if (extent === EXTENT_ANON) found.anon += L.BLOCK_FRAMES;
+  else if (extent === EXTENT_MORSEL) found.windowPages += L.BLOCK_FRAMES;
   else if (extent === EXTENT_OBJECT) found.objects += L.BLOCK_FRAMES;
   else assert(extent === EXTENT_NONE && chunk !== 0, `pageblock at ${pfn} is nothing`);
   if (chunk === 0) return L.BLOCK_FRAMES;
@@ -231,6 +244,12 @@ function countFrame(m: Machine, rec: number, found: FrameCounts): number {
       return 1;
     case TYPE_HELD:
       found.held += 1;
+      return 1;
+    case TYPE_MORSEL:
+      found.windowPages += 1;
+      return 1;
+    case TYPE_MORSEL_TABLE:
+      found.windowTables += 1;
       return 1;
     case TYPE_KERNEL:
       found.reserved += 1;

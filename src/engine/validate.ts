@@ -18,7 +18,6 @@ import type { Machine } from './machine.ts';
 import { isShmem, O_NEXT, O_PAGES, O_SWAPPED } from './objects/object.ts';
 import { RmapWalk } from './objects/rmap.ts';
 import { swapSlotUsers } from './objects/swap.ts';
-import { isTablesObject, opsOfObject } from './objects/window.ts';
 import {
   C_ANON,
   C_FILE,
@@ -51,7 +50,7 @@ import {
 } from './tables/entry.ts';
 import { isHuge, isHugeZero } from './tables/huge-entry.ts';
 import { entryFlags, entryWord } from './tables/leaf.ts';
-import { isLink, linksTo } from './tables/link.ts';
+import { isCountedLink, isLink, linksTo } from './tables/link.ts';
 import {
   OWNER_EMPTY_TABLES,
   OWNER_GUEST,
@@ -138,6 +137,8 @@ class Tally {
   /** Frames of tables and of objects' pages. */
   tableFrames = 0;
   objectFrames = 0;
+  windowTables = 0;
+  windowPages = 0;
   /** Entries that lead into other owners' trees, by table. */
   readonly links = new Map<number, number>();
   /** Stored tables in each frame of the pool. */
@@ -233,7 +234,7 @@ class Tally {
       if (word === 0) continue;
       children++;
       if (isLink(m, table, i)) {
-        this.links.set(word, (this.links.get(word) ?? 0) + 1);
+        if (isCountedLink(m, table, i)) this.links.set(word, (this.links.get(word) ?? 0) + 1);
         continue;
       }
       if (isSharedWord(word)) {
@@ -439,8 +440,10 @@ class Tally {
       assert(linksTo(m, table) === count, `links to a table: ${count} found`);
     }
     m.shareCounts?.validate();
-    for (let o = m.words[L.H_OBJECT_LIST]; o !== 0; o = m.words[o + O_NEXT]) {
-      if (isTablesObject(m, o)) opsOfObject(m, o).validate(m, o);
+    for (const ops of m.windowOps) {
+      const { tables, pages } = ops.validate(m);
+      this.windowTables += tables;
+      this.windowPages += pages;
     }
   }
 

@@ -11,6 +11,7 @@ import {
   F_SWAP_SLOT,
   FRAME_WORDS,
   TYPE_ANON,
+  TYPE_MORSEL,
   TYPE_OBJECT,
 } from './frame-record.ts';
 
@@ -37,10 +38,12 @@ export const EXTENT_ANON = 1;
 export const EXTENT_OBJECT = 2;
 /** 512 page-table pages of a uniform table (tables/uniform.ts). */
 export const EXTENT_TABLES = 3;
+/** 512 pages of a Morsel (mechanisms/morsels). */
+export const EXTENT_MORSEL = 4;
 /** Memory that is there but not in use (a memory block that is offline). */
-export const EXTENT_OFFLINE = 4;
+export const EXTENT_OFFLINE = 5;
 /** No memory is there: room for hot-plug. */
-export const EXTENT_ABSENT = 5;
+export const EXTENT_ABSENT = 6;
 
 /** Zone of a pageblock that is in none. */
 export const NO_ZONE = 15;
@@ -161,6 +164,11 @@ export function formatExtent(
   w[block + L.B_STAMP] = w[m.cpuAt + L.CPU_CLOCK]++;
 }
 
+function typeOfExtent(extent: number): number {
+  if (extent === EXTENT_ANON) return TYPE_ANON;
+  return extent === EXTENT_MORSEL ? TYPE_MORSEL : TYPE_OBJECT;
+}
+
 /**
  * Breaks an extent into 512 frames with records of their own that say the same. Nothing changes
  * for whoever maps them: entries name frames, and each frame is mapped as often as the extent was.
@@ -168,7 +176,7 @@ export function formatExtent(
 export function breakExtent(m: Machine, pfn: number): void {
   const w = m.words;
   const block = blockOf(m, pfn);
-  const type = blockExtent(m, block) === EXTENT_ANON ? TYPE_ANON : TYPE_OBJECT;
+  const type = typeOfExtent(blockExtent(m, block));
   const chunk = attachChunk(m, block);
   for (let i = 0; i < L.BLOCK_FRAMES; i++) {
     const rec = chunk + i * FRAME_WORDS;

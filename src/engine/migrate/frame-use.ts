@@ -13,6 +13,8 @@ import {
   TYPE_KERNEL,
   TYPE_MASK,
   TYPE_METADATA,
+  TYPE_MORSEL,
+  TYPE_MORSEL_TABLE,
   TYPE_OBJECT,
   TYPE_PCP,
   TYPE_TABLE,
@@ -21,6 +23,7 @@ import {
 import {
   blockExtent,
   EXTENT_ANON,
+  EXTENT_MORSEL,
   EXTENT_NONE,
   EXTENT_OBJECT,
   EXTENT_TABLES,
@@ -47,7 +50,7 @@ export type FrameUse =
   | 'object' // a page of a file or of shared memory
   | 'table' // a page table of an address space
   | 'index' // a table of an object's page index
-  | 'kernel' // the kernel's own: its image, the vdso, compressed tables; pinned pages
+  | 'kernel' // the kernel's own: its image, the vdso, compressed tables; pinned pages, Morsels
   | 'absent'; // no memory, or a memory block that is offline
 
 /** What stands in a frame of [0, all pageblocks). */
@@ -74,6 +77,8 @@ export function frameUse(m: Machine, pfn: number): FrameUse {
       return 'index';
     case TYPE_KERNEL:
     case TYPE_METADATA:
+    case TYPE_MORSEL:
+    case TYPE_MORSEL_TABLE:
     case TYPE_ZPOOL:
       return 'kernel';
     default:
@@ -98,6 +103,8 @@ function extentUse(m: Machine, block: number, pfn: number): FrameUse {
       return pfn < RESERVED_FRAMES ? 'kernel' : 'free';
     case EXTENT_ANON:
       return 'anon';
+    case EXTENT_MORSEL:
+      return 'kernel';
     case EXTENT_OBJECT:
       return objectUse(m, m.words[block + B_MAPPING]);
     case EXTENT_TABLES: {

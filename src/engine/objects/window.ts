@@ -1,7 +1,8 @@
 import { assert } from '../../base/index.ts';
+import { H_OBJECT_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { V_OBJECT } from '../space/vma.ts';
-import { O_TYPE, OBJECT_TABLES, objectCreate } from './object.ts';
+import { V_OBJECT, V_OBJECT_NEXT } from '../space/vma.ts';
+import { O_NEXT, O_TYPE, O_VMAS, OBJECT_TABLES, objectCreate } from './object.ts';
 
 /**
  * Windows: areas onto objects that are mapped by whole page tables, not page by page (mshare's regions,
@@ -21,8 +22,8 @@ export const O_OWN_WORDS = 11;
 /** What a kind of object that is mapped by its tables does. */
 export interface WindowOps {
   readonly name: string;
-  /** Addresses of its windows are multiples of this, pages. */
-  alignmentPages(m: Machine, object: number): number;
+  /** Addresses of its windows of so many pages are multiples of this, pages. */
+  alignmentPages(m: Machine, object: number, pages: number): number;
   /** 0, or a negative errno for a mapping that cannot be. */
   checkMapping(m: Machine, object: number, pages: number, pgoff: number, isShared: boolean): number;
   /** A fault in the window: the number of faults that the processor took, or a FAULT_* code. */
@@ -41,12 +42,19 @@ export interface WindowOps {
   ): number;
   /** As loadPage (a `value` below 0) and storePage of fault/access.ts. */
   access(m: Machine, mm: number, vma: number, page: number, value: number): number;
+  /** Gives a page that has just been written its word of contents, which may be negative (fault/fill.ts). */
+  fill(m: Machine, vma: number, page: number, content: number): void;
   /** The window goes: what leads to the object's tables must go first (the zap phase of munmap). */
   detach(m: Machine, mm: number, vma: number): void;
   /** The last reference to the object is gone. */
   gone(m: Machine, object: number): void;
-  /** Recomputes what it keeps of the object; throws AssertionError. */
-  validate(m: Machine, object: number): void;
+  /** The window has just been made, by mmap or by fork. */
+  attached(m: Machine, mm: number, vma: number): void;
+  /**
+   * Recomputes what it keeps; throws AssertionError. The tables and pages that have frame types of their
+   * own.
+   */
+  validate(m: Machine): { readonly tables: number; readonly pages: number };
 }
 
 /** Makes a kind of such objects known to the machine; its number for `createTablesObject`. */
@@ -61,6 +69,22 @@ export function createTablesObject(m: Machine, flavor: number, sizeBytes: number
   const object = objectCreate(m, OBJECT_TABLES, sizeBytes);
   m.words[object + O_FLAVOR] = flavor;
   return object;
+}
+
+/** The objects of a flavor. */
+export function objectsOf(m: Machine, flavor: number): number[] {
+  const w = m.words;
+  const found: number[] = [];
+  for (let object = w[H_OBJECT_LIST]; object !== 0; object = w[object + O_NEXT]) {
+    if (isTablesObject(m, object) && w[object + O_FLAVOR] === flavor) found.push(object);
+  }
+  return found;
+}
+
+/** Visits the windows onto an object. */
+export function eachWindow(m: Machine, object: number, visit: (vma: number) => void): void {
+  const w = m.words;
+  for (let vma = w[object + O_VMAS]; vma !== 0; vma = w[vma + V_OBJECT_NEXT]) visit(vma);
 }
 
 export function isTablesObject(m: Machine, object: number): boolean {

@@ -3,6 +3,7 @@ import type { Machine } from '../machine.ts';
 import { anonVmaFork } from '../objects/anon-vma.ts';
 import { isShmemVma, linkObjectVma } from '../objects/object.ts';
 import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
+import { opsOfWindow } from '../objects/window.ts';
 import { copyTables } from '../tables/copy.ts';
 import { exitMm } from './exit.ts';
 import {
@@ -25,6 +26,7 @@ import {
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
+  VM_WINDOW,
   VM_WIPEONFORK,
 } from './vm-flags.ts';
 import {
@@ -84,6 +86,7 @@ function copyArea(m: Machine, parent: number, child: number, vma: number): boole
   // A truncation comes before the copy or after it: it must find the pages in both or in one.
   lockMappings(m, object);
   if (object !== 0) linkObjectVma(m, object, copy);
+  if ((flags & VM_WINDOW) !== 0) opsOfWindow(m, copy).attached(m, child, copy);
   const isDone = (flags & VM_WIPEONFORK) !== 0 || copyMapped(m, parent, child, vma, copy, flags);
   unlockMappings(m, object);
   return isDone;

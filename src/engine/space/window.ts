@@ -3,7 +3,7 @@ import type { Machine } from '../machine.ts';
 import { opsOfObject } from '../objects/window.ts';
 import { findGapTopDown, intersects, mapRegion } from './mmap.ts';
 import { VM_DONTEXPAND, VM_MAY_ALL, VM_MAYSHARE, VM_SHARED, VM_WINDOW } from './vm-flags.ts';
-import { V_FLAGS } from './vma.ts';
+import { V_FLAGS, vmaLookup } from './vma.ts';
 
 /** True for an area onto an object that is mapped by its tables (objects/window.ts). */
 export function isWindow(m: Machine, vma: number): boolean {
@@ -27,14 +27,16 @@ export function mapWindow(
   const ops = opsOfObject(m, object);
   const error = ops.checkMapping(m, object, pages, pgoff, isShared);
   if (error < 0) return error;
-  const align = ops.alignmentPages(m, object);
+  const align = ops.alignmentPages(m, object, pages);
   const start = chooseAligned(m, mm, addr, pages, align, flags);
   if (start < 0) return start;
   if ((flags & MAP_FIXED_NOREPLACE) !== 0 && intersects(m, mm, start, start + pages)) {
     return -Errno.EEXIST;
   }
   const vmFlags = VM_WINDOW | VM_DONTEXPAND | VM_MAY_ALL | VM_SHARED | VM_MAYSHARE;
-  return mapRegion(m, mm, start, pages, pgoff, vmFlags, object);
+  const mapped = mapRegion(m, mm, start, pages, pgoff, vmFlags, object);
+  if (mapped >= 0) ops.attached(m, mm, vmaLookup(m, mm, start));
+  return mapped;
 }
 
 function chooseAligned(

@@ -1,12 +1,11 @@
 import { Errno, MADV_DONTNEED, MAP_FIXED, MAP_PRIVATE, MAP_SHARED } from '../../../base/index.ts';
-import { H_OBJECT_LIST } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
-import { O_NEXT, objectPut, objectSize, setObjectSize } from '../../objects/object.ts';
+import { objectPut, objectSize, setObjectSize } from '../../objects/object.ts';
 import {
   createTablesObject,
   isTablesObject,
-  O_FLAVOR,
   O_OWN,
+  objectsOf,
   opsOfObject,
 } from '../../objects/window.ts';
 import { exitMm } from '../../space/exit.ts';
@@ -174,13 +173,7 @@ export function regionOrphan(m: Machine, region: number): void {
 
 /** The regions of a flavor that a process owns. */
 export function regionsOf(m: Machine, flavor: number, ownerPid: number): number[] {
-  const w = m.words;
-  const found: number[] = [];
-  for (let object = w[H_OBJECT_LIST]; object !== 0; object = w[object + O_NEXT]) {
-    if (!isTablesObject(m, object) || w[object + O_FLAVOR] !== flavor) continue;
-    if (w[object + R_OWNER] === ownerPid + 1) found.push(object);
-  }
-  return found;
+  return objectsOf(m, flavor).filter((region) => m.words[region + R_OWNER] === ownerPid + 1);
 }
 
 /** The last window and the last name are gone. */

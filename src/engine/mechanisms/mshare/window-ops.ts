@@ -1,15 +1,16 @@
 import { assert, Errno } from '../../../base/index.ts';
 import { loadPage, MISS, storePage } from '../../fault/access.ts';
 import { FAULT_OOM } from '../../fault/fault-codes.ts';
+import { fillPage } from '../../fault/fill.ts';
 import { handleFault } from '../../fault/handle-fault.ts';
 import { touchRange } from '../../fault/touch.ts';
 import { H_CPUS } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
-import { O_VMAS, objectSize } from '../../objects/object.ts';
-import type { WindowOps } from '../../objects/window.ts';
+import { objectSize } from '../../objects/object.ts';
+import { eachWindow, objectsOf, type WindowOps } from '../../objects/window.ts';
 import { C_FAULTS, mmCounters } from '../../space/mm.ts';
-import { V_MM, V_OBJECT, V_OBJECT_NEXT, vmaEnd, vmaPgoff, vmaStart } from '../../space/vma.ts';
-import { isLink, linkForeign, linksTo, unlinkForeign } from '../../tables/link.ts';
+import { V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../../space/vma.ts';
+import { isLink, linkForeign, unlinkForeign } from '../../tables/link.ts';
 import { OWNER_ROOT, OWNER_ROOT_LEVEL } from '../../tables/owner.ts';
 import { T_CONTENTS } from '../../tables/table.ts';
 import { ensureTable, findTable, levelIndex } from '../../tables/walk.ts';
@@ -138,6 +139,10 @@ export class MshareWindows implements WindowOps {
     return value < 0 ? loadPage(m, host, hostPage) : storePage(m, host, hostPage, value);
   }
 
+  fill(m: Machine, vma: number, page: number, content: number): void {
+    fillPage(m, regionHost(m, m.words[vma + V_OBJECT]), hostPageOf(m, vma, page), content);
+  }
+
   /** The links go in the zap phase, while the window can still be found from the region. */
   detach(m: Machine, mm: number, vma: number): void {
     const align = regionAlignmentPages(m);
@@ -156,25 +161,34 @@ export class MshareWindows implements WindowOps {
     regionDestroy(m, region);
   }
 
-  /** Every link belongs to a window of the region, and the shared tables count them. */
-  validate(m: Machine, region: number): void {
-    const host = regionHost(m, region);
-    const links = new Map<number, number>();
-    eachWindow(m, region, (vma) => {
-      const align = regionAlignmentPages(m);
-      for (let page = vmaStart(m, vma); page < vmaEnd(m, vma); page += align) {
-        const at = linkPlace(m, m.words[vma + V_MM], Math.floor(page / m.loPages), 0);
-        const table = at === 0 ? 0 : m.words[at];
-        if (table === 0) continue;
-        const hostPage = hostPageOf(m, vma, page);
-        const here = linkPlace(m, host, Math.floor(hostPage / m.loPages), 0);
-        assert(here !== 0 && m.words[here] === table, "a window's link leads to the host's table");
-        links.set(table, (links.get(table) ?? 0) + 1);
-      }
-    });
-    for (const [table, count] of links) {
-      assert(linksTo(m, table) === count, `links to a table: ${count} found`);
+  /** Links are made by faults. */
+  attached(): void {}
+
+  /** Every link leads to the host's table; its pages and tables are an address space's. */
+  validate(m: Machine): { tables: number; pages: number } {
+    let links = 0;
+    for (const region of objectsOf(m, m.windowOps.indexOf(this))) {
+      eachWindow(m, region, (vma) => {
+        links += this.#checkLinks(m, regionHost(m, region), vma);
+      });
     }
+    assert(links === this.work.links, `links of windows: ${links} found, ${this.work.links} kept`);
+    return { tables: 0, pages: 0 };
+  }
+
+  #checkLinks(m: Machine, host: number, vma: number): number {
+    const align = regionAlignmentPages(m);
+    let links = 0;
+    for (let page = vmaStart(m, vma); page < vmaEnd(m, vma); page += align) {
+      const at = linkPlace(m, m.words[vma + V_MM], Math.floor(page / m.loPages), 0);
+      const table = at === 0 ? 0 : m.words[at];
+      if (table === 0) continue;
+      const hostPage = hostPageOf(m, vma, page);
+      const here = linkPlace(m, host, Math.floor(hostPage / m.loPages), 0);
+      assert(here !== 0 && m.words[here] === table, "a window's link leads to the host's table");
+      links++;
+    }
+    return links;
   }
 
   /** The host lost entries or rights: whoever may have them in a TLB is told. */
@@ -227,9 +241,4 @@ function upperTable(m: Machine, mm: number, hi: number, lo: number): number {
 function linkPlace(m: Machine, mm: number, hi: number, lo: number): number {
   const table = findTable(m, mm, linkLevel(m), hi, lo);
   return table === 0 ? 0 : m.words[table + T_CONTENTS] + levelIndex(m, linkLevel(m), hi, lo);
-}
-
-function eachWindow(m: Machine, region: number, visit: (vma: number) => void): void {
-  const w = m.words;
-  for (let vma = w[region + O_VMAS]; vma !== 0; vma = w[vma + V_OBJECT_NEXT]) visit(vma);
 }
