@@ -47,8 +47,8 @@ export const TYPE_HELD = 10;
 export const TYPE_METADATA = 11;
 
 /** A page of a Morsel, and a table of one (mechanisms/morsels): nobody finds who maps them. */
-export const TYPE_MORSEL = 11;
-export const TYPE_MORSEL_TABLE = 12;
+export const TYPE_MORSEL = 12;
+export const TYPE_MORSEL_TABLE = 13;
 
 // Flags of anonymous and object frames, in F_STATE.
 export const FRAME_ACTIVE = 1 << 8; // on the active list
