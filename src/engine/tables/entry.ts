@@ -16,6 +16,8 @@ export const ENTRY_SWAP = 4;
 export const ENTRY_GUARD = 5;
 /** A frame that is not memory of ours (vvar): present, counted nowhere. */
 export const ENTRY_SPECIAL = 6;
+/** The word is a table of another owner's tree (link.ts). */
+export const ENTRY_LINK = 7;
 export const KIND_MASK = 7;
 
 export const ENTRY_WRITE = 1 << 3;

@@ -2,7 +2,7 @@ import { assert } from '../../base/index.ts';
 import { arenaAllocZeroed } from '../arena.ts';
 import { shareCountsOf } from '../counts/share-counts.ts';
 import type { Machine } from '../machine.ts';
-import { ENTRY_ACCESSED, ENTRY_OBJECT, ENTRY_TABLE } from './entry.ts';
+import { ENTRY_ACCESSED, ENTRY_LINK, KIND_MASK } from './entry.ts';
 import {
   denseClass,
   FORM_DENSE,
@@ -21,7 +21,6 @@ import {
  * (parent, index, counters); each link is one more reference in the machine's share counts, so that
  * nobody frees a table that somebody still leads to.
  */
-const ENTRY_LINK: number = ENTRY_TABLE | ENTRY_OBJECT;
 /** The same where the window's object itself holds what it leads to: not counted. */
 const ENTRY_LINK_HELD: number = ENTRY_LINK | ENTRY_ACCESSED;
 
@@ -29,7 +28,7 @@ const ENTRY_LINK_HELD: number = ENTRY_LINK | ENTRY_ACCESSED;
 export function isLink(m: Machine, parent: number, index: number): boolean {
   const w = m.words;
   if ((w[parent + T_STATE] & FORM_MASK) !== FORM_DENSE) return false;
-  return (m.bytes[flagsAt(m, w[parent + T_CONTENTS]) + index] & ENTRY_LINK) === ENTRY_LINK;
+  return (m.bytes[flagsAt(m, w[parent + T_CONTENTS]) + index] & KIND_MASK) === ENTRY_LINK;
 }
 
 /** True for a link that is in the share counts. */
