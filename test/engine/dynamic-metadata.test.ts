@@ -246,28 +246,65 @@ test('no memory for the vmemmap page, no frame; a split takes the reserve', () =
   assert.equal(count('overdrafts'), 0);
 });
 
+/** Takes every free frame without anybody's being told; the numbers, for `giveBack`. */
+function takeAll(m: Machine, floor: number): number[] {
+  const frames: number[] = [];
+  for (;;) {
+    const pfn = allocFrameUntold(m, MIGRATE_UNMOVABLE, floor);
+    if (pfn === 0) return frames;
+    m.words[frameRecord(m, pfn) + F_STATE] = TYPE_KERNEL;
+    frames.push(pfn);
+  }
+}
+
+function giveBack(m: Machine, frames: readonly number[]): void {
+  for (const pfn of frames) freeToPcp(m, pfn, frameRecord(m, pfn));
+  drainAllPcp(m);
+}
+
 test('a split without any memory is counted, and paid as soon as there is some', () => {
   const { m, process } = start(64, 'always');
-  process.touch(AT, true, 1);
-  const base = mappedFrame(m, process.mm, AT / PAGE);
-  const pages: number[] = [];
-  for (let pfn = allocFrameUntold(m, MIGRATE_UNMOVABLE, FLOOR_NONE); pfn !== 0; ) {
-    m.words[frameRecord(m, pfn) + F_STATE] = TYPE_KERNEL;
-    pages.push(pfn);
-    pfn = allocFrameUntold(m, MIGRATE_UNMOVABLE, FLOOR_NONE);
-  }
   const count = (name: string) => dynamicMetadata.counters?.(m)?.[name];
-  m.events.folioSplit?.(m, base);
-  assert.equal(count('overdrafts'), 7);
-  const before = metadataFrames(m);
-  for (const pfn of pages) freeToPcp(m, pfn, frameRecord(m, pfn));
-  drainAllPcp(m);
-  assert.equal(metadataFrames(m), before + 7);
+  process.touch(AT, true, 1);
+  const frames = takeAll(m, FLOOR_NONE);
+  process.madvise(AT, HUGE / 2, MADV_DONTNEED);
+  assert.equal(count('overdrafts'), 0);
+  assert.equal(splitDeferred(m, 1), 256);
+  assert.equal(count('overdrafts'), 4);
+  giveBack(m, frames);
+  assert.equal(plainUnits(m).size, pagesOf(m).units);
+  assert.equal(count('overdrafts'), 4, 'those, and no more');
 });
 
-function metadataFrames(m: Machine): number {
-  return tallyFrames(m).metadata;
-}
+test('2 MiB for which there is not all of the vmemmap: what came of it goes again', () => {
+  const { m } = start(64);
+  const { frameTaken } = m.events;
+  const far = [...Array(m.blockCount).keys()].find((number) => unitsOf(m, number, 1) === 0xff00);
+  assert.ok(frameTaken !== null && far !== undefined);
+  const frames = takeAll(m, FLOOR_LOW);
+  giveBack(m, frames.splice(0, 3));
+  const before = dynamicMetadata.counters?.(m);
+  assert.equal(frameTaken(m, far * 512, 512, FLOOR_LOW, false), false);
+  const after = dynamicMetadata.counters?.(m);
+  assert.equal(after?.['refusals'], 1);
+  assert.equal((after?.['taken'] ?? 0) - (before?.['taken'] ?? 0), 3, 'three frames, three pages');
+  assert.equal(after?.['givenBack'], 3);
+  giveBack(m, frames);
+  pagesOf(m);
+});
+
+test('128 MiB without a page of vmemmap need no page table for it', () => {
+  const { m, process } = start(512);
+  drainAllPcp(m);
+  const before = pagesOf(m);
+  process.touch(AT, true, (300 * MIB) / PAGE);
+  assert.ok(pagesOf(m).groups >= before.groups + 2);
+  process.munmap(AT, 1024 * MIB);
+  drainAllPcp(m);
+  const after = pagesOf(m);
+  assert.ok(after.groups <= 2, `${after.groups}`);
+  assert.equal(after.used, before.used + after.groups - before.groups + after.units - before.units);
+});
 
 /** All 64 frames of a unit are free in one piece. */
 function isFree(m: Machine, unit: number): boolean {
@@ -322,6 +359,7 @@ const KERNELS = [
   'linux+reservations+dynamic-metadata',
   'linux+dynamic-metadata+hawkeye',
   'linux+ingens+dynamic-metadata',
+  'linux+on-demand-fork+dynamic-metadata',
 ];
 
 test('random programs on little memory: what is there is what a plain model says', (t) => {
@@ -336,6 +374,7 @@ test('random programs on little memory: what is there is what a plain model says
         nodeBytes: [random.pick([32, 36, 64]) * MIB],
         huge: { enabled, defrag: random.pick(['always', 'never'] as const) },
         swapBytes: 64 * MIB,
+        hasContents: random.chance(0.3),
         bufferMiB: 64,
       });
       const m = system.machine;

@@ -6,7 +6,7 @@ import { type DynamicMetadataOptions, memdescSizesOf } from './options.ts';
 import type { Vmemmap } from './vmemmap.ts';
 
 /** A look at the frames that costs more than this many of them is not made at each point. */
-const FRAMES_PER_LOOK = 1 << 14;
+const FRAMES_PER_LOOK = 1 << 18;
 
 type Values = Record<string, number>;
 
