@@ -1,3 +1,4 @@
+import type { TakenAs } from './frames/taken-as.ts';
 import type { Machine } from './machine.ts';
 
 /**
@@ -51,7 +52,7 @@ export type PlacePageHook = (
 ) => number;
 
 /**
- * Called when frames from `pfn` on leave free memory, to be anything; `isHuge`: one page of 2 MiB. False:
+ * Called when frames from `pfn` on leave free memory, to be anything (TAKEN_*, frames/taken-as.ts). False:
  * they cannot be used and go back, unless `floor` is FLOOR_NONE. What the listener takes itself leaves
  * as much free as `floor` says (FLOOR_*, frames/floors.ts). It must not reclaim.
  */
@@ -60,7 +61,7 @@ export type FrameTakenHook = (
   pfn: number,
   frames: number,
   floor: number,
-  isHuge: boolean,
+  as: TakenAs,
 ) => boolean;
 
 /**

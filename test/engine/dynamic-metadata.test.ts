@@ -10,9 +10,17 @@ import {
   frameRecord,
   TYPE_KERNEL,
   TYPE_METADATA,
+  TYPE_MORSEL,
+  TYPE_MORSEL_TABLE,
 } from '../../src/engine/frames/frame-record.ts';
-import { MIGRATE_MOVABLE, MIGRATE_UNMOVABLE } from '../../src/engine/frames/pageblock.ts';
+import {
+  blockExtent,
+  EXTENT_MORSEL,
+  MIGRATE_MOVABLE,
+  MIGRATE_UNMOVABLE,
+} from '../../src/engine/frames/pageblock.ts';
 import { drainAllPcp, freeToPcp } from '../../src/engine/frames/pcp.ts';
+import { TAKEN_EACH } from '../../src/engine/frames/taken-as.ts';
 import {
   DYNAMIC_METADATA_DEFAULTS,
   dynamicMetadata,
@@ -24,6 +32,7 @@ import {
   hvoSaves,
   Khugepaged,
   type Machine,
+  Morsel,
   mappedFrame,
   memdescBytes,
   type Process,
@@ -84,11 +93,18 @@ function plainUnits(m: Machine): Set<number> {
   for (let pfn = 0; pfn < m.blockCount * 512; pfn++) {
     const use = frameUse(m, pfn);
     if (use === 'free' || use === 'pcp' || use === 'absent' || isTail(pfn)) continue;
-    const hasRecord = m.words[blockOf(m, pfn) + B_CHUNK]! !== 0;
-    if (hasRecord && (m.words[frameRecord(m, pfn) + F_STATE]! & 15) === TYPE_METADATA) continue;
-    needed.add(pfn >> 6);
+    if (!isBare(m, pfn)) needed.add(pfn >> 6);
   }
   return needed;
+}
+
+/** A frame that holds metadata, or one of a Morsel. */
+function isBare(m: Machine, pfn: number): boolean {
+  if (m.words[blockOf(m, pfn) + B_CHUNK]! === 0) {
+    return blockExtent(m, blockOf(m, pfn)) === EXTENT_MORSEL;
+  }
+  const type = m.words[frameRecord(m, pfn) + F_STATE]! & 15;
+  return [TYPE_METADATA, TYPE_MORSEL, TYPE_MORSEL_TABLE].includes(type);
 }
 
 /** Which pages of vmemmap a process's first pages need. */
@@ -238,10 +254,10 @@ test('no memory for the vmemmap page, no frame; a split takes the reserve', () =
   const [taken, refusals] = [count('taken'), count('refusals') ?? 0];
   const far = [...Array(m.blockCount * 8).keys()].find((unit) => isFree(m, unit));
   assert.ok(far !== undefined, 'the reserve has 64 frames in one piece');
-  assert.equal(frameTaken(m, far * 64, 64, FLOOR_LOW, false), false);
+  assert.equal(frameTaken(m, far * 64, 64, FLOOR_LOW, TAKEN_EACH), false);
   assert.equal(count('refusals'), refusals + 1);
   assert.equal(count('taken'), taken);
-  assert.equal(frameTaken(m, far * 64, 64, FLOOR_NONE, false), true);
+  assert.equal(frameTaken(m, far * 64, 64, FLOOR_NONE, TAKEN_EACH), true);
   assert.equal(count('taken'), (taken ?? 0) + 1);
   assert.equal(count('overdrafts'), 0);
 });
@@ -284,7 +300,7 @@ test('2 MiB for which there is not all of the vmemmap: what came of it goes agai
   const frames = takeAll(m, FLOOR_LOW);
   giveBack(m, frames.splice(0, 3));
   const before = dynamicMetadata.counters?.(m);
-  assert.equal(frameTaken(m, far * 512, 512, FLOOR_LOW, false), false);
+  assert.equal(frameTaken(m, far * 512, 512, FLOOR_LOW, TAKEN_EACH), false);
   const after = dynamicMetadata.counters?.(m);
   assert.equal(after?.['refusals'], 1);
   assert.equal((after?.['taken'] ?? 0) - (before?.['taken'] ?? 0), 3, 'three frames, three pages');
@@ -310,6 +326,36 @@ test('128 MiB without a page of vmemmap need no page table for it', () => {
 function isFree(m: Machine, unit: number): boolean {
   return (unitsOf(m, unit >> 3, 1) & (1 << ((unit & 7) + 8))) !== 0;
 }
+
+test('pages and tables of Morsels need none, however they come', () => {
+  for (const page of ['4K', '2M'] as const) {
+    const { m, system, process } = start(256);
+    const count = (name: string) => dynamicMetadata.counters?.(m)?.[name] ?? 0;
+    const morsel = Morsel.create(system, '1G', page);
+    assert.ok(typeof morsel !== 'number');
+    const at = morsel.map(process);
+    // The way to the first of them is the address space's own.
+    process.touch(at, true, 1);
+    const before = count('taken');
+    process.touch(at, true, 5000);
+    const clone = morsel.clone();
+    assert.ok(typeof clone !== 'number');
+    const copies = clone.map(process);
+    process.touch(copies, true, 2000);
+    const held = tallyFrames(m);
+    assert.ok(held.morsel >= 7000, `${held.morsel}`);
+    assert.ok(count('taken') - before <= 2, `${count('taken') - before}`);
+    const { units } = pagesOf(m);
+    assert.equal(units, plainUnits(m).size);
+    assert.ok(units <= RESERVED_UNITS + 6, `${units}`);
+    morsel.close();
+    clone.close();
+    system.exit(process);
+    drainAllPcp(m);
+    assert.equal(tallyFrames(m).morsel, 0);
+    pagesOf(m);
+  }
+});
 
 test('static: 64 bytes of 4,096 are gone from the start, and not managed', () => {
   const system = new System({ nodeBytes: [1024 * MIB], bufferMiB: 64 });

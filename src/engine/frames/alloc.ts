@@ -5,6 +5,7 @@ import { FLOOR_HALF_MIN, FLOOR_LOW, FLOOR_MIN, FLOOR_NONE } from './floors.ts';
 import { blockOf, frameRecord } from './frame-record.ts';
 import { blockZone, MIGRATE_MOVABLE, setBlockExtent } from './pageblock.ts';
 import { freeToPcp, PCP_TOPS, pcpAt, pcpCount, refillPcp } from './pcp.ts';
+import { TAKEN_BARE, TAKEN_EACH, type TakenAs } from './taken-as.ts';
 import { isMovableZone, zoneAt } from './zones.ts';
 
 /**
@@ -19,36 +20,42 @@ export function allocFrame(m: Machine, type: number): number {
   const w = m.words;
   const at = m.preferredPcp + PCP_TOPS + type;
   const pfn = w[w[at] - 1];
-  if (pfn === 0) return allocFrameSlow(m, type);
+  if (pfn === 0) return allocFrameSlow(m, type, TAKEN_EACH);
   w[at] -= 1;
-  return m.events.frameTaken === null || told(m, pfn, FLOOR_LOW) ? pfn : allocFrameSlow(m, type);
+  if (m.events.frameTaken === null || told(m, pfn, FLOOR_LOW, TAKEN_EACH)) return pfn;
+  return allocFrameSlow(m, type, TAKEN_EACH);
+}
+
+/** The same for a frame of which nothing is kept (TAKEN_BARE). */
+export function allocBareFrame(m: Machine, type: number): number {
+  return m.events.frameTaken === null ? allocFrame(m, type) : allocFrameSlow(m, type, TAKEN_BARE);
 }
 
 /** A frame leaves free memory; false: it may not, and is back on its list. */
-function told(m: Machine, pfn: number, floor: number): boolean {
+function told(m: Machine, pfn: number, floor: number, as: TakenAs): boolean {
   const { frameTaken } = m.events;
-  if (frameTaken === null || frameTaken(m, pfn, 1, floor, false)) return true;
+  if (frameTaken === null || frameTaken(m, pfn, 1, floor, as)) return true;
   freeToPcp(m, pfn, frameRecord(m, pfn));
   return false;
 }
 
 /** The same for a pageblock or several that are extents. */
-function toldExtents(m: Machine, pfn: number, blocks: number, isHuge: boolean): boolean {
+function toldExtents(m: Machine, pfn: number, blocks: number, as: TakenAs): boolean {
   const { frameTaken } = m.events;
-  if (frameTaken === null || frameTaken(m, pfn, blocks * L.BLOCK_FRAMES, FLOOR_LOW, isHuge)) {
+  if (frameTaken === null || frameTaken(m, pfn, blocks * L.BLOCK_FRAMES, FLOOR_LOW, as)) {
     return true;
   }
   for (let i = 0; i < blocks; i++) freeExtent(m, pfn + i * L.BLOCK_FRAMES);
   return false;
 }
 
-function allocFrameSlow(m: Machine, type: number): number {
+function allocFrameSlow(m: Machine, type: number, as: TakenAs): number {
   m.events.listsAtRest?.(m);
-  let pfn = takeFromZones(m, type, FLOOR_LOW);
+  let pfn = takeFromZones(m, type, FLOOR_LOW, as);
   if (pfn !== 0) return pfn;
   // kswapd, which that woke, runs when this operation is over: until then there is the reserve.
   if (m.kswapd.isAttached) {
-    pfn = takeFromZones(m, type, FLOOR_MIN);
+    pfn = takeFromZones(m, type, FLOOR_MIN, as);
     if (pfn !== 0) return pfn;
   }
   // The caller may hold locks that reclaim needs: it lets go of them and makes room (make-room.ts).
@@ -61,12 +68,12 @@ function allocFrameSlow(m: Machine, type: number): number {
     for (let round = 0; round < 16; round++) {
       if (m.events.memoryShort(m, 64) === 0) break;
       m.kswapd.failures = 0;
-      pfn = takeFromZones(m, type, FLOOR_MIN);
+      pfn = takeFromZones(m, type, FLOOR_MIN, as);
       if (pfn !== 0) return pfn;
     }
   }
-  pfn = takeFromZones(m, type, FLOOR_MIN);
-  return pfn !== 0 ? pfn : takeFromZones(m, type, FLOOR_HALF_MIN);
+  pfn = takeFromZones(m, type, FLOOR_MIN, as);
+  return pfn !== 0 ? pfn : takeFromZones(m, type, FLOOR_HALF_MIN, as);
 }
 
 /**
@@ -74,7 +81,7 @@ function allocFrameSlow(m: Machine, type: number): number {
  * as an allocation with PF_MEMALLOC. 0 if there is none.
  */
 export function allocFrameInReclaim(m: Machine, type: number): number {
-  return takeFromZones(m, type, FLOOR_HALF_MIN);
+  return takeFromZones(m, type, FLOOR_HALF_MIN, TAKEN_EACH);
 }
 
 /** A frame for the listener of `frameTaken`, which is not told of it; 0 if there is none. */
@@ -89,12 +96,12 @@ export function allocFrameInZone(m: Machine, zone: number, type: number, floor: 
   if (w[w[at] - 1] === 0 && !refillPcp(m, zone, type, floor)) return 0;
   w[at] -= 1;
   const pfn = w[w[at]];
-  return told(m, pfn, FLOOR_LOW) ? pfn : 0;
+  return told(m, pfn, FLOOR_LOW, TAKEN_EACH) ? pfn : 0;
 }
 
-function takeFromZones(m: Machine, type: number, floor: number): number {
+function takeFromZones(m: Machine, type: number, floor: number, as: TakenAs): number {
   const pfn = popFromZones(m, type, floor);
-  return pfn !== 0 && told(m, pfn, floor) ? pfn : 0;
+  return pfn !== 0 && told(m, pfn, floor, as) ? pfn : 0;
 }
 
 function popFromZones(m: Machine, type: number, mark: number): number {
@@ -123,13 +130,13 @@ function floorFrames(m: Machine, zone: number, floor: number): number {
 
 /**
  * A whole pageblock as one extent (EXTENT_*), without frame records; its first frame, or 0. `type`
- * says whether a Movable zone may give it, `isHuge` that it becomes one page.
+ * says whether a Movable zone may give it, `as` what it becomes.
  */
 export function allocExtent(
   m: Machine,
   extent: number,
   type: number = MIGRATE_MOVABLE,
-  isHuge = false,
+  as: TakenAs = TAKEN_EACH,
 ): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
@@ -141,7 +148,7 @@ export function allocExtent(
     if (m.isShared) m.unlock(z + L.Z_LOCK);
     if (pfn === 0) continue;
     setBlockExtent(m, blockOf(m, pfn), extent);
-    return toldExtents(m, pfn, 1, isHuge) ? pfn : 0;
+    return toldExtents(m, pfn, 1, as) ? pfn : 0;
   }
   return 0;
 }
@@ -168,7 +175,7 @@ export function allocBlock(m: Machine, order: number): number {
     const pfn = buddyAlloc(m, z, order, MIGRATE_MOVABLE);
     if (pfn === 0) continue;
     const { frameTaken } = m.events;
-    if (frameTaken === null || frameTaken(m, pfn, 1 << order, FLOOR_LOW, false)) return pfn;
+    if (frameTaken === null || frameTaken(m, pfn, 1 << order, FLOOR_LOW, TAKEN_EACH)) return pfn;
     buddyFree(m, z, pfn, order);
     return 0;
   }
@@ -176,7 +183,12 @@ export function allocBlock(m: Machine, order: number): number {
 }
 
 /** `blocks` pageblocks one after the other, each an extent; the first frame, or 0. */
-export function allocExtents(m: Machine, blocks: number, extent: number): number {
+export function allocExtents(
+  m: Machine,
+  blocks: number,
+  extent: number,
+  as: TakenAs = TAKEN_EACH,
+): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
     const z = zoneAt(m, zone);
@@ -188,7 +200,7 @@ export function allocExtents(m: Machine, blocks: number, extent: number): number
     for (let i = 0; i < blocks; i++) {
       setBlockExtent(m, blockOf(m, pfn + i * L.BLOCK_FRAMES), extent);
     }
-    return toldExtents(m, pfn, blocks, false) ? pfn : 0;
+    return toldExtents(m, pfn, blocks, as) ? pfn : 0;
   }
   return 0;
 }

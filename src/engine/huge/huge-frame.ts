@@ -2,6 +2,7 @@ import { allocBlock, allocExtent } from '../frames/alloc.ts';
 import { markFolio } from '../frames/folio.ts';
 import { blockOf } from '../frames/frame-record.ts';
 import { blockZone, EXTENT_ANON, formatExtent, MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { TAKEN_HUGE } from '../frames/taken-as.ts';
 import * as L from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { tryToCompact } from '../migrate/compact.ts';
@@ -41,7 +42,7 @@ export function allocForFault(m: Machine, vma: number, order: number): number {
 
 function allocOrder(m: Machine, order: number): number {
   if (order !== L.BLOCK_SHIFT) return allocBlock(m, order);
-  return allocExtent(m, EXTENT_ANON, MIGRATE_MOVABLE, true);
+  return allocExtent(m, EXTENT_ANON, MIGRATE_MOVABLE, TAKEN_HUGE);
 }
 
 const LIGHT = ['async'] as const;

@@ -5,10 +5,18 @@ import {
   TYPE_FREE,
   TYPE_MASK,
   TYPE_METADATA,
+  TYPE_MORSEL,
+  TYPE_MORSEL_TABLE,
   TYPE_PCP,
   TYPE_TAIL,
 } from '../frames/frame-record.ts';
-import { blockExtent, blockFreeOrder, EXTENT_NONE, isBlockOnline } from '../frames/pageblock.ts';
+import {
+  blockExtent,
+  blockFreeOrder,
+  EXTENT_MORSEL,
+  EXTENT_NONE,
+  isBlockOnline,
+} from '../frames/pageblock.ts';
 import { RESERVED_FRAMES } from '../frames/zones.ts';
 import { B_CHUNK, BLOCK_FRAMES, BLOCK_WORDS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -52,6 +60,7 @@ export function unitsOf(m: Machine, number: number, hugeUnits: number): UnitMask
   }
   const chunk = w[block + B_CHUNK];
   if (chunk === 0) {
+    if (blockExtent(m, block) === EXTENT_MORSEL) return all << 8;
     const isUsed = blockExtent(m, block) !== EXTENT_NONE || number * BLOCK_FRAMES < RESERVED_FRAMES;
     return isUsed && blockFreeOrder(m, block) === 0 ? all : all << 8;
   }
@@ -64,6 +73,18 @@ export function unitsOf(m: Machine, number: number, hugeUnits: number): UnitMask
   return mask;
 }
 
+/**
+ * What needs no struct page: free frames, those that hold metadata, which nobody looks up by their
+ * number, and those of Morsels, of which their tables say all (seed 003).
+ */
+const BARE_TYPES: number =
+  (1 << TYPE_FREE) |
+  (1 << TYPE_PCP) |
+  (1 << TYPE_TAIL) |
+  (1 << TYPE_METADATA) |
+  (1 << TYPE_MORSEL) |
+  (1 << TYPE_MORSEL_TABLE);
+
 function unitState(m: Machine, chunk: number, unit: number): number {
   const from = unit * UNIT_FRAMES;
   for (let i = from; i < from + UNIT_FRAMES; ) {
@@ -71,10 +92,7 @@ function unitState(m: Machine, chunk: number, unit: number): number {
     const type = state & TYPE_MASK;
     const order = type === TYPE_FREE ? state >> 4 : 0;
     if (order >= UNIT_SHIFT) return FREE;
-    // The frame that holds a unit is nobody's page: nothing asks for its struct page.
-    if (type !== TYPE_FREE && type !== TYPE_PCP && type !== TYPE_METADATA && type !== TYPE_TAIL) {
-      return NEEDED;
-    }
+    if (((BARE_TYPES >> type) & 1) === 0) return NEEDED;
     i += 1 << order;
   }
   return isInLargeBlock(m, chunk, from) ? FREE : 0;

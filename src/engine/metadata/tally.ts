@@ -12,6 +12,8 @@ import {
   TYPE_KERNEL,
   TYPE_MASK,
   TYPE_METADATA,
+  TYPE_MORSEL,
+  TYPE_MORSEL_TABLE,
   TYPE_OBJECT,
   TYPE_TABLE,
   TYPE_ZPOOL,
@@ -20,6 +22,7 @@ import {
   blockExtent,
   blockFreeOrder,
   EXTENT_ANON,
+  EXTENT_MORSEL,
   EXTENT_OBJECT,
   EXTENT_TABLES,
   isBlockOnline,
@@ -58,6 +61,8 @@ export interface FrameTally {
   kernel: number;
   metadata: number;
   held: number;
+  /** Pages and tables of Morsels: no scheme keeps more of one than of a free frame. */
+  morsel: number;
   /** Units of vmemmap that must be there, where a huge page keeps one, and groups with any of them. */
   units: number;
   groups: number;
@@ -78,7 +83,7 @@ const ROWS_PER_BLOCK: number = BLOCK_FRAMES >> ROW_SHIFT;
 export function emptyTally(): FrameTally {
   return {
     ...{ frames: 0, free: 0, single: 0, sized: 0, huge: 0, ksm: 0, object: 0, table: 0 },
-    ...{ zpool: 0, kernel: 0, metadata: 0, held: 0, units: 0, groups: 0, hugeGroups: 0 },
+    ...{ zpool: 0, kernel: 0, metadata: 0, held: 0, morsel: 0, units: 0, groups: 0, hugeGroups: 0 },
     ...{ sharedRows: 0, shared: 0, blocks: 0, chunks: 0, spareChunks: 0 },
   };
 }
@@ -141,6 +146,7 @@ function tallyBlock(m: Machine, number: number, block: number, tally: FrameTally
   else if (extent === EXTENT_ANON) tally.single += BLOCK_FRAMES;
   else if (extent === EXTENT_OBJECT) tally.object += BLOCK_FRAMES;
   else if (extent === EXTENT_TABLES) tally.table += BLOCK_FRAMES;
+  else if (extent === EXTENT_MORSEL) tally.morsel += BLOCK_FRAMES;
   else if (number * BLOCK_FRAMES < RESERVED_FRAMES) tally.kernel += BLOCK_FRAMES;
   else tally.free += BLOCK_FRAMES;
 }
@@ -200,6 +206,10 @@ function tallyFrame(m: Machine, rec: number, i: number, type: number, tally: Fra
       return;
     case TYPE_HELD:
       tally.held += 1;
+      return;
+    case TYPE_MORSEL:
+    case TYPE_MORSEL_TABLE:
+      tally.morsel += 1;
       return;
     default:
       tally.free += 1;

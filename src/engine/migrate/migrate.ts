@@ -3,6 +3,7 @@ import { buddyFree, buddyFreeBlock } from '../frames/buddy.ts';
 import { FLOOR_NONE } from '../frames/floors.ts';
 import { blockOf, F_STATE, frameRecord, TYPE_TAIL } from '../frames/frame-record.ts';
 import { blockExtent, blockZone, EXTENT_TABLES, MIGRATE_MOVABLE } from '../frames/pageblock.ts';
+import { TAKEN_EACH } from '../frames/taken-as.ts';
 import { zoneAt } from '../frames/zones.ts';
 import { B_MAPPING, BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
@@ -19,7 +20,7 @@ import { migratePage } from './migrate-page.ts';
 export function moveFrame(m: Machine, from: number, to: number): boolean {
   const use = frameUse(m, from);
   if (!isMovableUse(m, use)) return false;
-  m.events.frameTaken?.(m, to, 1, FLOOR_NONE, false);
+  m.events.frameTaken?.(m, to, 1, FLOOR_NONE, TAKEN_EACH);
   if (use === 'anon' || use === 'object') {
     migratePage(m, from, to);
     return true;

@@ -19,6 +19,7 @@ import {
   MIGRATE_UNMOVABLE,
 } from '../../frames/pageblock.ts';
 import { keepPcpShort } from '../../frames/pcp.ts';
+import { TAKEN_BARE, TAKEN_HUGE } from '../../frames/taken-as.ts';
 import { zoneAt } from '../../frames/zones.ts';
 import { B_CHUNK } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
@@ -104,9 +105,9 @@ export class Vmemmap {
   #listen(): void {
     const { events } = this.#m;
     const { frameTaken } = events;
-    events.frameTaken = (m, pfn, frames, floor, isHuge) => {
-      if (!this.#taken(pfn, frames, floor, isHuge)) return false;
-      return frameTaken === null || frameTaken(m, pfn, frames, floor, isHuge);
+    events.frameTaken = (m, pfn, frames, floor, as) => {
+      if (as !== TAKEN_BARE && !this.#taken(pfn, frames, floor, as === TAKEN_HUGE)) return false;
+      return frameTaken === null || frameTaken(m, pfn, frames, floor, as);
     };
     events.blockFreed = (_m, pfn, order, freeOrder) => this.#blockFreed(pfn, order, freeOrder);
     events.listsAtRest = () => this.#settle();

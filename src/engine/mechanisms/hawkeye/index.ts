@@ -98,8 +98,8 @@ function attach(m: Machine, options: HawkeyeOptions, overhead: MmuOverhead): Att
   const { events } = m;
   events.placePage = zeroing.placePage;
   const { frameTaken } = events;
-  events.frameTaken = (machine, pfn, frames, floor, isHuge) => {
-    if (frameTaken?.(machine, pfn, frames, floor, isHuge) === false) return false;
+  events.frameTaken = (machine, pfn, frames, floor, as) => {
+    if (frameTaken?.(machine, pfn, frames, floor, as) === false) return false;
     zeroing.taken(pfn, frames);
     recovery.taken(pfn, frames);
     return true;

@@ -1,6 +1,7 @@
 import { allocExtent, hasExtent } from '../../frames/alloc.ts';
 import { zoneFreeInfo } from '../../frames/fragmentation.ts';
 import { EXTENT_ANON, MIGRATE_MOVABLE } from '../../frames/pageblock.ts';
+import { TAKEN_HUGE } from '../../frames/taken-as.ts';
 import { collapseSlot } from '../../huge/collapse.ts';
 import { holdsSlot, wantsHuge } from '../../huge/eligible.ts';
 import { isKsm } from '../../ksm/ksm-page.ts';
@@ -197,7 +198,7 @@ function holdsMerged(m: Machine, table: number): boolean {
 }
 
 function freeBlock(m: Machine): number {
-  return allocExtent(m, EXTENT_ANON, MIGRATE_MOVABLE, true);
+  return allocExtent(m, EXTENT_ANON, MIGRATE_MOVABLE, TAKEN_HUGE);
 }
 
 /** Share of free memory that is in pieces smaller than 2 MiB, 0 to 1 (Gorman and Whitcroft). */

@@ -2,7 +2,7 @@ import { Errno } from '../../../base/index.ts';
 import { arenaAllocZeroed, CLASS_16 } from '../../arena.ts';
 import type { CountKind, CountTable } from '../../counts/count-table.ts';
 import { shareCountsOf } from '../../counts/share-counts.ts';
-import { allocExtent, allocExtents, allocFrame, freeExtent } from '../../frames/alloc.ts';
+import { allocBareFrame, allocExtent, allocExtents, freeExtent } from '../../frames/alloc.ts';
 import {
   blockOf,
   F_MAPCOUNT,
@@ -12,8 +12,14 @@ import {
   TYPE_MORSEL_TABLE,
 } from '../../frames/frame-record.ts';
 import { ensureRecord } from '../../frames/map-count.ts';
-import { blockExtent, EXTENT_MORSEL, MIGRATE_UNMOVABLE } from '../../frames/pageblock.ts';
+import {
+  blockExtent,
+  EXTENT_MORSEL,
+  MIGRATE_MOVABLE,
+  MIGRATE_UNMOVABLE,
+} from '../../frames/pageblock.ts';
 import { freeToPcp } from '../../frames/pcp.ts';
+import { TAKEN_BARE } from '../../frames/taken-as.ts';
 import type { Machine } from '../../machine.ts';
 import { zeroContents } from '../../objects/contents.ts';
 import { createTablesObject, O_OWN } from '../../objects/window.ts';
@@ -139,7 +145,7 @@ export function morselOf(m: Machine, store: MorselStore, root: number, pageLevel
 
 /** An empty table in a frame of its own; 0 when memory is out. */
 export function tableNew(m: Machine, store: MorselStore, level: number): number {
-  const pfn = allocFrame(m, MIGRATE_UNMOVABLE);
+  const pfn = allocBareFrame(m, MIGRATE_UNMOVABLE);
   if (pfn === 0) return 0;
   const table = frameRecord(m, pfn);
   formatTable(m, table, pfn, TYPE_MORSEL_TABLE, level);
@@ -160,9 +166,9 @@ export function tableFree(m: Machine, store: MorselStore, table: number): void {
 export function pageNew(m: Machine, store: MorselStore, pageLevel: number): number {
   const frames = entrySpan(m, pageLevel);
   let pfn = 0;
-  if (pageLevel === 0) pfn = allocFrame(m, MIGRATE_UNMOVABLE);
-  else if (pageLevel === 1) pfn = allocExtent(m, EXTENT_MORSEL);
-  else pfn = allocExtents(m, m.entryCount, EXTENT_MORSEL);
+  if (pageLevel === 0) pfn = allocBareFrame(m, MIGRATE_UNMOVABLE);
+  else if (pageLevel === 1) pfn = allocExtent(m, EXTENT_MORSEL, MIGRATE_MOVABLE, TAKEN_BARE);
+  else pfn = allocExtents(m, m.entryCount, EXTENT_MORSEL, TAKEN_BARE);
   if (pfn === 0) return 0;
   if (pageLevel === 0) {
     const rec = frameRecord(m, pfn);
@@ -176,7 +182,7 @@ export function pageNew(m: Machine, store: MorselStore, pageLevel: number): numb
 
 /** 512 zeroed pages of 4 KiB one after the other, without records; 0 where there are none. */
 export function pagesNew(m: Machine, store: MorselStore): number {
-  const pfn = allocExtent(m, EXTENT_MORSEL);
+  const pfn = allocExtent(m, EXTENT_MORSEL, MIGRATE_MOVABLE, TAKEN_BARE);
   if (pfn !== 0) countPages(store, m.entryCount);
   return pfn;
 }
