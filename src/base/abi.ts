@@ -25,6 +25,11 @@ export const MAP_STACK = 0x20000;
 export const MAP_HUGETLB = 0x40000;
 export const MAP_SYNC = 0x80000;
 export const MAP_FIXED_NOREPLACE = 0x100000;
+/**
+ * No flag of Linux's: in a trace, that the program would have the page tables of this shared mapping
+ * shared, where the kernel knows how (mshare, Morsels). Others map as ever.
+ */
+export const MAP_SHARE_TABLES = 0x800000;
 
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
@@ -79,6 +84,7 @@ export const MAP_FLAG_WORDS: Readonly<Record<string, number>> = {
   hugetlb: MAP_HUGETLB,
   sync: MAP_SYNC,
   fixed_noreplace: MAP_FIXED_NOREPLACE,
+  share_tables: MAP_SHARE_TABLES,
 };
 
 /** Words of an `mremap`'s "flags". */

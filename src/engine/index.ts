@@ -175,6 +175,7 @@ export {
   OBJECT_KERNEL,
   OBJECT_SHMEM,
   OBJECT_SPECIAL,
+  objectSize,
   objectType,
   setObjectSize,
 } from './objects/object.ts';

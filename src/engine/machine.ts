@@ -137,6 +137,8 @@ export class Machine {
   /** What fork did since the machine was made. */
   readonly forkWork: ForkWork = noForkWork();
 
+  /** Pages that this thread has given up by MADV_FREE, ever. */
+  lazyFrees = 0;
   /** How often an allocation of this thread found memory short: what it had looked up may be gone. */
   reclaims = 0;
 

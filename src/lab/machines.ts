@@ -40,6 +40,11 @@ export const MACHINES: readonly MachinePreset[] = [
     options: { nodeBytes: [32 * GIB, 32 * GIB], bufferMiB: 2047 },
   },
   {
+    name: 'database',
+    title: 'one node with 512 GiB, no swap, as in the postings of mshare',
+    options: { nodeBytes: [512 * GIB], bufferMiB: 2047 },
+  },
+  {
     name: 'server',
     title: 'two nodes of 512 GiB each, no swap',
     options: { nodeBytes: [512 * GIB, 512 * GIB], bufferMiB: 2047 },

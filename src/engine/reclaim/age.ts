@@ -119,6 +119,7 @@ export function freeLazily(m: Machine, mm: number, start: number, end: number): 
         changeEntry(m, table, i, flags & ~(ENTRY_ACCESSED | ENTRY_DIRTY), pfn);
         clearFrameFlags(m, rec, FRAME_ACTIVE | FRAME_DIRTY);
         setFrameFlags(m, rec, FRAME_LAZYFREE);
+        m.lazyFrees += 1;
       }
     }
     unlockLeaf(m, mm, table);

@@ -29,12 +29,13 @@ import {
   H_FRAMES,
   H_GUESTS,
   H_MM_LIST,
+  H_OBJECT_LIST,
   Z_FREE,
   Z_HIGH,
 } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { firstMapping, mappingVma } from '../objects/anon-vma.ts';
-import { O_TYPE, OBJECT_SHMEM } from '../objects/object.ts';
+import { O_NEXT, O_PAGES, O_TYPE, OBJECT_SHMEM } from '../objects/object.ts';
 import { RmapWalk } from '../objects/rmap.ts';
 import { hasFreeSwap } from '../objects/swap.ts';
 import { MM_NEXT } from '../space/mm.ts';
@@ -125,8 +126,19 @@ export class Reclaimer {
   #shrink(m: Machine, lru: number, want: number): number {
     const queue = this.#queues[lru as 0 | 1];
     if (lru === LRU_SWAP_BACKED && !hasFreeSwap(m)) return 0;
+    if (lru === LRU_FILE && !hasFilePages(m)) return 0;
     return shrinkList(m, queue, lru, want, this.#cgroup);
   }
+}
+
+/** False where the list of files is empty for certain: who has only shared memory need not look for it. */
+function hasFilePages(m: Machine): boolean {
+  const w = m.words;
+  if (m.isShared || m.lazyFrees > 0) return true;
+  for (let object = w[H_OBJECT_LIST]; object !== 0; object = w[object + O_NEXT]) {
+    if (w[object + O_TYPE] !== OBJECT_SHMEM && w[object + O_PAGES] > 0) return true;
+  }
+  return false;
 }
 
 /** Last-level tables of a cgroup; 0: of all. */

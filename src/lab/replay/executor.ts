@@ -1,16 +1,18 @@
-import { Errno, MAP_ANONYMOUS } from '../../base/index.ts';
+import { Errno, MAP_ANONYMOUS, MAP_SHARE_TABLES } from '../../base/index.ts';
 import {
   FAULT_OOM,
   OBJECT_FILE,
   OBJECT_KERNEL,
   OBJECT_SHMEM,
   OBJECT_SPECIAL,
+  objectSize,
   type Process,
   punchObject,
   type System,
   truncateObject,
 } from '../../engine/index.ts';
 import { Op, Outcome, type TraceEvent } from '../../trace/index.ts';
+import { type TableSharer, tableSharerOf } from './table-sharing.ts';
 
 /** A touch that ended in a signal (SIGSEGV or SIGBUS). */
 export const SIGNALLED = -1000;
@@ -30,6 +32,7 @@ export class Executor {
   readonly #hasContents: boolean;
   readonly #objects = new Map<string, number>();
   readonly #killed = new Set<number>();
+  readonly #tableSharer: TableSharer | null;
   #killsSeen = 0;
   /** Who times touches does them; null: nobody (lab/time/timekeeper.ts). */
   toucher: ((process: Process, event: TraceEvent) => number) | null = null;
@@ -39,6 +42,7 @@ export class Executor {
   constructor(system: System) {
     this.system = system;
     this.#hasContents = system.machine.contentsAt !== 0;
+    this.#tableSharer = tableSharerOf(system);
   }
 
   /** Processes that were killed for memory, and whose later events are skipped. */
@@ -69,8 +73,11 @@ export class Executor {
       }
       case Op.mmap:
         return this.#mmap(process, event);
-      case Op.munmap:
-        return process.munmap(addr, len);
+      case Op.munmap: {
+        // A window goes as a whole, and may be larger than what the program asked for.
+        const window = this.#tableSharer?.windowBytes(event.pid, addr) ?? 0;
+        return process.munmap(addr, window === 0 ? len : window);
+      }
       case Op.mprotect:
         return process.mprotect(addr, len, event.prot);
       case Op.madvise:
@@ -164,7 +171,13 @@ export class Executor {
 
   #mmap(process: Process, event: TraceEvent): number {
     const object = event.file === '' ? 0 : this.#object(event.file);
-    const flags = object === 0 ? event.flags | MAP_ANONYMOUS : event.flags;
+    const flags = (object === 0 ? event.flags | MAP_ANONYMOUS : event.flags) & ~MAP_SHARE_TABLES;
+    if ((event.flags & MAP_SHARE_TABLES) !== 0 && object !== 0 && this.#tableSharer !== null) {
+      const { machine } = this.system;
+      const bytes = Math.min(objectSize(machine, object), event.off + event.len);
+      const shared = this.#tableSharer.mmap(process, event, object, bytes);
+      if (shared !== undefined) return shared;
+    }
     return process.mmap(event.addr, event.len, event.prot, flags, object, event.off);
   }
 

@@ -8,6 +8,7 @@ import { mongodbBloat } from './mongodb-bloat.ts';
 import { overcommit } from './overcommit.ts';
 import { realCase } from './real-case.ts';
 import { redisBloat } from './redis-bloat.ts';
+import { sga } from './sga.ts';
 import { sharedPool } from './shared-pool.ts';
 import { skewed } from './skewed.ts';
 import { sparseLoop, sparsePieces, sparseWhole } from './sparse.ts';
@@ -22,6 +23,7 @@ export const WORKLOADS: readonly Workload[] = [
   sparseLoop,
   realCase,
   sharedPool,
+  sga,
   skewed,
   overcommit,
   redisBloat,

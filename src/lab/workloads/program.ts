@@ -4,6 +4,7 @@ import {
   MAP_GROWSDOWN,
   MAP_NORESERVE,
   MAP_PRIVATE,
+  MAP_SHARE_TABLES,
   MAP_SHARED,
   PROT_EXEC,
   PROT_READ,
@@ -16,6 +17,8 @@ import { emptyEvent, Op, type TraceEvent } from '../../trace/index.ts';
 export const RW: number = PROT_READ | PROT_WRITE;
 export const ANON_NORESERVE: number = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
 export const SHARED_FILE: number = MAP_SHARED | MAP_FIXED;
+/** The program asks for shared page tables. */
+export const SHARED_TABLES: number = SHARED_FILE | MAP_SHARE_TABLES;
 export const SLOT_BYTES: number = 2 ** 21;
 export const GIB_BYTES: number = 2 ** 30;
 

@@ -1,5 +1,5 @@
 import { Op } from '../../trace/index.ts';
-import { event, GIB_BYTES, mark, RW, SHARED_FILE } from './program.ts';
+import { event, GIB_BYTES, mark, RW, SHARED_TABLES } from './program.ts';
 import type { Workload } from './workload.ts';
 
 const BASE_ADDR = 0x100000000000;
@@ -26,7 +26,7 @@ export const sharedPool: Workload = {
         addr: BASE_ADDR,
         len,
         prot: RW,
-        flags: SHARED_FILE,
+        flags: SHARED_TABLES,
         file: 'memfd:pool',
       });
       yield event({ op: Op.touch, pid, addr: BASE_ADDR, isWrite: true, count: len / 4096 });
