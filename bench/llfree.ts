@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { Random } from '../src/base/index.ts';
 import { LLFree, Machine, validateLLFree, validateMachine } from '../src/engine/index.ts';
 import {
+  type AllocatorRow,
   FRAG_DEFAULTS,
   type FragAllocator,
   frag,
@@ -11,8 +12,8 @@ import {
   fragLLFree,
 } from '../src/lab/index.ts';
 import type { Answer, Order, Start } from './llfree-worker.ts';
-import type { Bench } from './measure.ts';
-import { rowOf } from './row.ts';
+import { type Bench, DEFAULT_OPTIONS } from './measure.ts';
+import { type Row, rowOf } from './row.ts';
 
 /**
  * LLFree against the engine's buddy: half of memory taken and given back, frame by frame, by one
@@ -25,8 +26,19 @@ const ORDERS = [0, 9] as const;
  * The C port of LLFree, ns a call of one thread in the same pattern, measured with 8 GB of frames.
  * The goal is three times that.
  */
-const NATIVE_NS = { 0: { get: 37, put: 26 }, 9: { get: 46, put: 20 } } as const;
+const NATIVE_NS = {
+  0: { get: 37, put: 26, repeat: 59, rand: 28 },
+  9: { get: 46, put: 20, repeat: 51, rand: 24 },
+} as const;
 const GOAL_FACTOR = 3;
+
+const WHAT = {
+  get: 'get, half of memory in a row',
+  put: 'put, half of memory in reverse',
+  repeat: 'get and put of one, half of memory in use',
+  rand: 'put, half of memory at random, taken by any worker',
+} as const;
+const CALLS = ['get', 'repeat', 'put', 'rand'] as const;
 
 export async function benchLLFree(bench: Bench): Promise<void> {
   for (const order of ORDERS) {
@@ -34,6 +46,20 @@ export async function benchLLFree(bench: Bench): Promise<void> {
     await exclusiveRows(bench, order);
   }
   fragRow(bench);
+}
+
+/** The rows of one thread and of several against the buddy, for a figure: three pairs each. */
+export async function measureLLFree(): Promise<AllocatorRow[]> {
+  const rows: AllocatorRow[] = [];
+  const onRow = ({ what, peer, ours, theirs, ratio }: Row): void => {
+    if (peer !== 'buddy' || theirs === null || ratio === null) return;
+    rows.push({ what, oursNs: ours, theirsNs: theirs, ratio });
+  };
+  const bench: Bench = { options: { ...DEFAULT_OPTIONS, repeats: 3 }, onRow, onNote: () => {} };
+  for (const order of ORDERS) {
+    for (const workers of workerCounts()) await workersRows(bench, order, workers);
+  }
+  return rows;
 }
 
 /** 1, 2, 4 … up to the processors that there are. */
@@ -79,11 +105,12 @@ function startsOf(
   order: number,
 ): Start[] {
   const barrier = new SharedArrayBuffer(8);
-  const common = { kind, buffer, frames, workers, order, barrier };
+  const pool = new SharedArrayBuffer((Math.floor(frames / 2 / workers) >> order) * workers * 4);
+  const common = { kind, buffer, frames, workers, order, barrier, pool };
   return Array.from({ length: workers }, (_, core) => ({ ...common, core }));
 }
 
-/** The rows of get and put; both are measured in each turn of a side. */
+/** The rows of the four patterns; all are measured in each turn of a side. */
 async function callRows(
   bench: Bench,
   order: 0 | 9,
@@ -112,9 +139,9 @@ async function callRows(
   const { length } = ourStarts;
   const size = order === 0 ? 'single frames' : 'huge frames';
   const how = suffix === '-exclusive' ? 'not shared' : `${length} worker${length > 1 ? 's' : ''}`;
-  for (const call of ['get', 'put'] as const) {
+  for (const call of CALLS) {
     const name = `llfree/${call}-${order}${suffix}`;
-    const what = `${call} of ${size}, half of memory in a row, ${how}`;
+    const what = `${size}: ${WHAT[call]}, ${how}`;
     const values = ourTurns.map((turn) => turn[call]);
     const head = { name, what, peer: 'buddy', unit: 'ns/call' } as const;
     bench.onRow(
@@ -171,9 +198,9 @@ class Crew {
     const answers = this.#workers.map((worker) => once(worker, 'message'));
     for (const worker of this.#workers) worker.postMessage(order);
     const done = (await Promise.all(answers)).map(([answer]) => answer as Answer);
-    const mean = (call: 'get' | 'put'): number =>
+    const mean = (call: keyof Answer): number =>
       done.reduce((sum, answer) => sum + answer[call], 0) / done.length;
-    return { get: mean('get'), put: mean('put') };
+    return { get: mean('get'), put: mean('put'), repeat: mean('repeat'), rand: mean('rand') };
   }
 
   async stop(): Promise<void> {

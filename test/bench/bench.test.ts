@@ -46,20 +46,15 @@ const ROWS: Readonly<Record<string, readonly string[]>> = {
   fork: ['exit'],
   'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
   llfree: [
-    ...['0', '9'].flatMap((order) => [
-      `get-${order}`,
-      `get-${order}-goal`,
-      `put-${order}`,
-      `put-${order}-goal`,
-      ...[2, 4, 8, 16]
-        .filter((workers) => workers <= availableParallelism())
-        .flatMap((workers) => [
-          `get-${order}-${workers}-workers`,
-          `put-${order}-${workers}-workers`,
-        ]),
-      `get-${order}-exclusive`,
-      `put-${order}-exclusive`,
-    ]),
+    ...['0', '9'].flatMap((order) => {
+      const calls = ['get', 'repeat', 'put', 'rand'].map((call) => `${call}-${order}`);
+      const counts = [2, 4, 8, 16].filter((workers) => workers <= availableParallelism());
+      return [
+        ...calls.flatMap((call) => [call, `${call}-goal`]),
+        ...counts.flatMap((workers) => calls.map((call) => `${call}-${workers}-workers`)),
+        ...calls.map((call) => `${call}-exclusive`),
+      ];
+    }),
     'frag',
   ],
   counts: countRows(),

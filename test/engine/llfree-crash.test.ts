@@ -63,7 +63,7 @@ function record(options: LLFreeOptions, count: number, random: Random): Log {
 }
 
 function getOne(a: LLFree, core: number, held: Held[], random: Random): Held | null {
-  const order = anyOrder(random);
+  const order = anyOrder(random, a.treeShift);
   const frame = a.get(core, order);
   if (frame < 0) return null;
   held.push({ frame, order });

@@ -58,8 +58,9 @@ export interface Held {
   readonly order: number;
 }
 
-/** Orders as programs ask for them: mostly small, some huge. */
-export function anyOrder(random: Random): number {
+/** Orders as programs ask for them: mostly small, some huge, few larger. */
+export function anyOrder(random: Random, largest: number): number {
   if (random.chance(0.4)) return 0;
-  return random.chance(0.15) ? 9 : random.between(1, 8);
+  if (!random.chance(0.15)) return random.between(1, 8);
+  return random.chance(0.7) ? 9 : random.between(9, largest);
 }

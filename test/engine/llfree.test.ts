@@ -28,6 +28,12 @@ function anyOptions(random: Random, maxChildren: number): LLFreeOptions {
   return { frames, cores, treeChildren, classes: random.pick([1, 2, 3] as const) };
 }
 
+/** The huge frames that a run of the order touches. */
+function hugeOf(frame: number, order: number): number[] {
+  const count = order > 9 ? 2 ** (order - 9) : 1;
+  return Array.from({ length: count }, (_, i) => frame + i * HUGE_FRAMES);
+}
+
 /** One byte a frame, searched from the start: what may be answered, written for clarity. */
 class Model {
   readonly used: Uint8Array;
@@ -64,17 +70,18 @@ class Model {
     assert.ok(frame + 2 ** order <= this.used.length, `frame ${frame} exists`);
     assert.ok(this.isFree(frame, order), `frame ${frame}, order ${order}: handed out twice`);
     this.used.fill(1, frame, frame + 2 ** order);
-    if (order === 9) this.#huge.add(frame);
+    if (order >= 9) for (const huge of hugeOf(frame, order)) this.#huge.add(huge);
   }
 
   /** Whether a put is right; a huge frame is freed as one only while it is one. */
   put(frame: number, order: number): boolean {
     const end = frame + 2 ** order;
     if (frame < 0 || end > this.used.length || frame % 2 ** order !== 0) return false;
-    if (order === 9 ? !this.#huge.has(frame) : this.used.subarray(frame, end).includes(0)) {
-      return false;
-    }
-    this.#huge.delete(frame - (frame % HUGE_FRAMES));
+    const huge = hugeOf(frame - (frame % HUGE_FRAMES), order);
+    if (order >= 9) {
+      if (!huge.every((one) => this.#huge.has(one))) return false;
+    } else if (this.used.subarray(frame, end).includes(0)) return false;
+    for (const one of huge) this.#huge.delete(one);
     this.used.fill(0, frame, end);
     return true;
   }
@@ -112,6 +119,24 @@ describe('llfree: hand-computed', () => {
     validateLLFree(a);
   });
 
+  it('orders above a huge frame are several in a row, up to a tree', () => {
+    const a = make({ frames: 8 * HUGE_FRAMES + 300, cores: 1 });
+    assert.equal(a.get(0, 9), 0);
+    assert.equal(a.get(0, 10), 2 * 512, 'the first pair is broken');
+    assert.equal(a.get(0, 11), 4 * 512, 'the second tree');
+    assert.equal(a.get(0, 11), -Errno.ENOMEM);
+    assert.equal(a.get(0, 9), 512);
+    validateLLFree(a);
+    assert.equal(a.put(0, 0, 11), 0, 'all four are in use as huge frames');
+    assert.equal(a.put(0, 4 * 512, 9), 0, 'a part of a tree');
+    assert.equal(a.put(0, 4 * 512, 11), -Errno.EINVAL);
+    assert.equal(a.put(0, 6 * 512 + 7, 0), 0, 'a single frame of it');
+    assert.equal(a.put(0, 6 * 512, 10), -Errno.EINVAL);
+    validateLLFree(a);
+    assert.equal(a.freeFrames(), 4 * 512 + 512 + 1 + 300);
+    assert.equal(a.get(0, 11), 0);
+  });
+
   it('what is left of a huge frame can be freed piece by piece', () => {
     const a = make({ frames: 512, cores: 1 });
     assert.equal(a.get(0, 9), 0);
@@ -147,15 +172,32 @@ describe('llfree: hand-computed', () => {
     validateLLFree(demotes);
   });
 
-  it('as published: four frees in a row in one tree reserve it', () => {
+  it('as published: who frees on in a tree that is more than a 16th free reserves it', () => {
     const a = make({ frames: 2 * 2048, cores: 2, treeChildren: 4, design: 'atc23' });
     for (let i = 0; i < 4096; i++) a.get(0, 0);
-    // Core 0 has the second tree reserved; core 1 frees in the first one.
-    for (const frame of [10, 20, 30, 40]) a.put(1, frame, 0);
-    a.put(1, 50, 0);
+    // Core 0 has the second tree reserved; core 1 frees in the first one. A 16th are 128 frames.
+    for (let frame = 0; frame < 128; frame++) a.put(1, frame, 0);
+    assert.equal(a.words[a.treesAt]! & 0x1fffffff, 128, 'counted in the tree');
+    a.put(1, 128, 0);
+    a.put(1, 129, 0);
     validateLLFree(a);
     assert.equal(a.words[a.treesAt]! & 0x1fffffff, 0x10000000, 'reserved, all counted locally');
-    assert.equal(a.words[a.localsAt + 16]! & 0xfff, 5);
+    assert.equal(a.words[a.localsAt + 16]! & 0xfff, 130);
+  });
+
+  it('as published: four frees in a row come before the one that reserves', () => {
+    const a = make({ frames: 2 * 2048, cores: 2, treeChildren: 4, design: 'atc23' });
+    for (let i = 0; i < 4096; i++) a.get(0, 0);
+    // Core 0 frees in its own tree, the second, in between: no two in a row.
+    for (let frame = 0; frame < 200; frame++) {
+      a.put(0, frame, 0);
+      a.put(0, 2048 + frame, 0);
+    }
+    for (let frame = 200; frame < 204; frame++) a.put(1, frame, 0);
+    assert.equal(a.words[a.localsAt + 16], 0, 'not yet');
+    a.put(1, 204, 0);
+    assert.notEqual(a.words[a.localsAt + 16], 0);
+    validateLLFree(a);
   });
 
   it('reservations of all cores come back by drain', () => {
@@ -237,7 +279,7 @@ describe('llfree: against a model', () => {
 });
 
 function getOne(a: LLFree, model: Model, held: Held[], core: number, random: Random): void {
-  const order = anyOrder(random);
+  const order = anyOrder(random, a.treeShift);
   const cls = random.chance(0.8) ? a.defaultClass(order) : random.below(a.classes);
   const frame = a.get(core, order, cls);
   if (frame < 0) {
@@ -254,7 +296,7 @@ function putOne(a: LLFree, model: Model, held: Held[], core: number, random: Ran
   if (one === undefined || random.chance(0.1)) {
     // Anything: mostly wrong, or a part of what is held by others.
     if (one !== undefined) held.push(one);
-    one = { frame: random.between(-1, a.frames), order: random.below(10) };
+    one = { frame: random.between(-1, a.frames), order: random.below(a.treeShift + 1) };
   }
   const isRight = model.put(one.frame, one.order);
   assert.equal(a.put(core, one.frame, one.order), isRight ? 0 : -Errno.EINVAL);
@@ -283,7 +325,7 @@ function interleave(random: Random): void {
   const operation = (core: number): void => {
     const handle = handles[core]!;
     if (random.chance(fill)) {
-      const order = anyOrder(random);
+      const order = anyOrder(random, a.treeShift);
       const frame = handle.get(core, order);
       if (frame < 0) return;
       const run = used.subarray(frame, frame + 2 ** order);

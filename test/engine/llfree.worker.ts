@@ -41,7 +41,7 @@ function mark({ frame, order }: Held, from: number, to: number): void {
 }
 
 function get(): void {
-  const order = anyOrder(random);
+  const order = anyOrder(random, a.treeShift);
   const frame = a.get(core, order);
   if (frame < 0) {
     refusals += 1;

@@ -19,6 +19,9 @@ const context: FigureContext = {
   measureMultiFault: () => {
     throw new CapabilityError('no threads here');
   },
+  measureLLFree: () => {
+    throw new CapabilityError('no threads here');
+  },
 };
 
 test('each figure is selected by its id, its system, and by nothing else', () => {

@@ -55,6 +55,10 @@ function contextOfThisMachine(): FigureContext {
       const { measureMultiFault } = await import('../../../bench/multi-fault.ts');
       return measureMultiFault();
     },
+    measureLLFree: async () => {
+      const { measureLLFree } = await import('../../../bench/llfree.ts');
+      return measureLLFree();
+    },
   };
 }
 

@@ -111,6 +111,8 @@ export abstract class RhashtableResize extends RhashtableBuckets {
     const size = w[tbl + T_SIZE];
     if (this.growsAbove75(tbl)) this.#rehashAlloc(tbl, size * 2);
     else if (w[RH_SHRINKS] !== 0 && this.shrinksBelow30(tbl)) {
+      // rhashtable_shrink: not while another resize is under way.
+      if (tbl !== w[RH_TBL]) return;
       const nelems = w[RH_NELEMS];
       const wanted = nelems === 0 ? 0 : roundUpPowerOfTwo((nelems * 3) >>> 1);
       const smaller = Math.max(w[RH_MIN], wanted);

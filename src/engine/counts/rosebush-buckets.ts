@@ -72,8 +72,18 @@ export abstract class RosebushBuckets extends CountMemory {
     return log === 1 ? at + index * BUCKET_WORDS : this.words[at + 2 * index];
   }
 
-  /** Locks the bucket of the hash. */
+  /** Locks the bucket of the hash, to take something out of it. */
   protected lockBucketOf(hash: number): number {
+    for (;;) {
+      const bucket = this.bucketOf(hash);
+      this.lock(bucket + B_LOCK);
+      if (this.#bucketIn(Atomics.load(this.words, RB_TABLE), hash) === bucket) return bucket;
+      this.unlock(bucket + B_LOCK);
+    }
+  }
+
+  /** The same to insert, which alone counts contention. */
+  protected lockForInsert(hash: number): number {
     const w = this.words;
     for (;;) {
       const bucket = this.bucketOf(hash);

@@ -89,7 +89,7 @@ export class Rosebush extends RosebushBuckets implements CountTable {
   #incSlot(hash: number): number {
     const w = this.words;
     for (;;) {
-      const bucket = this.lockBucketOf(hash);
+      const bucket = this.lockForInsert(hash);
       const i = this.findIn(bucket, hash);
       if (i >= 0) {
         const count = (w[slotOf(bucket, i)] += 1);
@@ -168,7 +168,7 @@ export class Rosebush extends RosebushBuckets implements CountTable {
 
   /** False where there is an element meanwhile, or there was no room. */
   #insertElement(hash: number, element: number): boolean {
-    const bucket = this.lockBucketOf(hash);
+    const bucket = this.lockForInsert(hash);
     if (this.findIn(bucket, hash) < 0) return this.#insertLocked(bucket, hash, element);
     this.unlockBucket(bucket);
     return false;

@@ -70,6 +70,17 @@ export interface FigureContext {
   readonly openRecording: (name: string) => TraceReader;
   /** Measures `multi-fault` on real threads. Throws CapabilityError where there are none. */
   readonly measureMultiFault: () => Promise<MultiFaultMeasurement>;
+  /** Measures LLFree against the buddy on real threads. Throws CapabilityError where there are none. */
+  readonly measureLLFree: () => Promise<readonly AllocatorRow[]>;
+}
+
+/** A call of LLFree and of the buddy, medians of pairs in one run (bench/llfree.ts). */
+export interface AllocatorRow {
+  readonly what: string;
+  readonly oursNs: number;
+  readonly theirsNs: number;
+  /** How many times faster LLFree is: the median of the pairs. */
+  readonly ratio: number;
 }
 
 /** `multi-fault` at several numbers of threads (bench/multi-fault.ts). */

@@ -1,4 +1,5 @@
 export type {
+  AllocatorRow,
   Figure,
   FigureContext,
   FigureRow,

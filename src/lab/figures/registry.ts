@@ -1,5 +1,6 @@
 import { InputError } from '../../base/index.ts';
 import { COMPARATOR_FIGURE } from './comparators.ts';
+import { COUNT_FIGURES } from './counts.ts';
 import { DYNAMIC_METADATA_FIGURES } from './dynamic-metadata.ts';
 import type { Figure } from './figure.ts';
 import { INGENS_FRAGMENTATION } from './fragmentation.ts';
@@ -8,6 +9,7 @@ import { INGENS_FAIRNESS } from './ingens-fairness.ts';
 import { INGENS_GUEST_HOST } from './ingens-guest-host.ts';
 import { INGENS_TIME_FIGURES } from './ingens-time.ts';
 import { INGENS_KSM } from './ksm.ts';
+import { LLFREE_FIGURES } from './llfree.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
@@ -35,6 +37,8 @@ export const FIGURES: readonly Figure[] = [
   TLB_COVERAGE,
   WALK_SHARE,
   ...DYNAMIC_METADATA_FIGURES,
+  ...COUNT_FIGURES,
+  ...LLFREE_FIGURES,
 ];
 
 /**

@@ -23,7 +23,7 @@ import {
   takeFromLocal,
 } from './locals.ts';
 import { childOf, fieldOf, getHinted, getLower, putLower, turnChild } from './lower.ts';
-import { getInTree, reserveAndGet } from './search.ts';
+import { almostFull, getInTree, reserveAndGet } from './search.ts';
 import {
   classOf,
   putTree,
@@ -39,7 +39,7 @@ import { cas } from './words.ts';
 
 /** Tries after others have freed in the reserved tree. */
 const SYNC_TRIES = 4;
-/** Frees in a row in one tree that reserve it for the freeing core (published design). */
+/** So many frees in a row in one tree: the next one reserves it for the freeing core (published design). */
 const RESERVING_FREES = 4;
 /** Room for the pairs of search.ts. */
 const CANDIDATE_WORDS = 16;
@@ -57,6 +57,7 @@ export class LLFree {
   readonly classes: number;
   /** The design of 2023. */
   readonly isPublished: boolean;
+  /** log2 of the frames of a tree: the largest order. */
   readonly treeShift: number;
   readonly treeFrames: number;
   readonly childCount: number;
@@ -134,16 +135,16 @@ export class LLFree {
 
   /** The class that a request of the order has where it does not say one. */
   defaultClass(order: number): number {
-    return order === HUGE_ORDER ? this.classes - 1 : Math.max(0, this.classes - 2);
+    return order >= HUGE_ORDER ? this.classes - 1 : Math.max(0, this.classes - 2);
   }
 
   /**
-   * Takes 2^order frames in a row, at a multiple of that, order 0 to 9. The first frame, or -ENOMEM:
+   * Takes 2^order frames in a row, at a multiple of that, up to a tree (`treeShift`). The first frame, or -ENOMEM:
    * a search of everything found nothing, which under contention can be a moment's truth.
    */
   get(core: number, order: number, cls: number = this.defaultClass(order)): number {
     assert(core >>> 0 < this.cores, 'a core of the allocator');
-    assert(cls >>> 0 < this.classes && order >>> 0 <= HUGE_ORDER, 'a class and an order');
+    assert(cls >>> 0 < this.classes && order >>> 0 <= this.treeShift, 'a class and an order');
     const at = localAt(this, cls, core);
     const tree = takeFromLocal(this, at, 1 << order);
     if (tree < 0) return getSlow(this, core, order, cls);
@@ -166,7 +167,7 @@ export class LLFree {
    * use. A part of what one `get` returned may be given back by itself.
    */
   put(core: number, frame: number, order: number): number {
-    assert(core >>> 0 < this.cores && order >>> 0 <= HUGE_ORDER, 'a core and an order');
+    assert(core >>> 0 < this.cores && order >>> 0 <= this.treeShift, 'a core and an order');
     const frames = 1 << order;
     if (frame < 0 || frame + frames > this.frames || (frame & (frames - 1)) !== 0) {
       return -Errno.EINVAL;
@@ -177,7 +178,10 @@ export class LLFree {
     const word = this.words[this.treesAt + tree]!;
     if ((word & TREE_RESERVED) !== 0) {
       const at = localAt(this, classOf(word), core);
-      if (giveToLocal(this, at, tree, frames)) return 0;
+      if (giveToLocal(this, at, tree, frames)) {
+        if (this.isPublished) countFree(this, at, tree);
+        return 0;
+      }
     }
     if (this.isPublished) putOrReserve(this, core, tree, frames);
     else putTree(this, tree, frames);
@@ -247,7 +251,9 @@ function getSynced(a: LLFree, core: number, order: number, cls: number): number 
     // Enough frames, but no run of them: another tree may have one.
     if (word >= 0 || missing <= 0) return -1;
     const tree = localTree(a, word);
-    const freed = syncTree(a, tree, missing);
+    // As published, a tree is kept only while it is more than almost full.
+    const least = a.isPublished ? almostFull(a) + 1 - (word & a.freeMask) : missing;
+    const freed = syncTree(a, tree, Math.max(missing, least));
     if (freed < 0) return -1;
     if (!giveToLocal(a, at, tree, freed)) {
       putTree(a, tree, freed);
@@ -314,14 +320,23 @@ function getAnywhere(a: LLFree, order: number): number {
 /** Who frees several times in a row in one tree reserves it: the next frees stay local. */
 function putOrReserve(a: LLFree, core: number, tree: number, frames: number): void {
   const at = localAt(a, 0, core);
-  const run = a.words[at + LOCAL_LAST_TREE] === tree ? a.words[at + LOCAL_LAST_RUN]! + 1 : 1;
-  a.words[at + LOCAL_LAST_TREE] = tree;
-  a.words[at + LOCAL_LAST_RUN] = run;
   const word = a.words[a.treesAt + tree]!;
-  const isReserving = run >= RESERVING_FREES && (word & TREE_RESERVED) === 0;
-  if (isReserving && reserveTree(a, tree, word, 0)) {
-    installLocal(a, at, tree, (word & TREE_FREE) + frames);
-  } else {
+  const free = (word & TREE_FREE) + frames;
+  const isRow =
+    a.words[at + LOCAL_LAST_TREE] === tree && a.words[at + LOCAL_LAST_RUN]! >= RESERVING_FREES;
+  const isReserving = isRow && free > almostFull(a) && (word & TREE_RESERVED) === 0;
+  if (isReserving && reserveTree(a, tree, word, 0)) installLocal(a, at, tree, free);
+  else {
     putTree(a, tree, frames);
+    countFree(a, at, tree);
   }
+}
+
+/** Notes in which tree a core frees, and how often in a row. */
+function countFree(a: LLFree, at: number, tree: number): void {
+  const w = a.words;
+  if (w[at + LOCAL_LAST_TREE] !== tree) {
+    w[at + LOCAL_LAST_TREE] = tree;
+    w[at + LOCAL_LAST_RUN] = 1;
+  } else if (w[at + LOCAL_LAST_RUN]! < RESERVING_FREES) w[at + LOCAL_LAST_RUN]! += 1;
 }

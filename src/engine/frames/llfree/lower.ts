@@ -67,6 +67,7 @@ export function getLower(a: LLFree, tree: number, hint: number, order: number): 
   const isHinted = hint >> (a.treeShift - WORD_ORDER) === tree;
   let child = isHinted ? hint >> (HUGE_ORDER - WORD_ORDER) : first;
   let word = isHinted ? hint & (FIELD_WORDS - 1) : 0;
+  if (order > HUGE_ORDER) return getChildren(a, first, count, child, 1 << (order - HUGE_ORDER));
   for (let i = 0; i < count; i++) {
     if (order === HUGE_ORDER) {
       if (turnChild(a, child, HUGE_FRAMES, CHILD_HUGE)) return child << HUGE_ORDER;
@@ -80,6 +81,45 @@ export function getLower(a: LLFree, tree: number, hint: number, order: number): 
     if (child === first + count) child = first;
   }
   return -1;
+}
+
+/** Takes `wanted` huge frames in a row, at a multiple of that, from the run of `hint` on. */
+function getChildren(
+  a: LLFree,
+  first: number,
+  count: number,
+  hint: number,
+  wanted: number,
+): number {
+  const runs = Math.floor(count / wanted);
+  let run = Math.floor((hint - first) / wanted);
+  for (let i = 0; i < runs; i++) {
+    if (run >= runs) run = 0;
+    const child = first + run * wanted;
+    if (takeChildren(a, child, wanted)) return child << HUGE_ORDER;
+    run += 1;
+  }
+  return -1;
+}
+
+/** All or none. Huge frames that are taken and then given back look taken to others in between. */
+function takeChildren(a: LLFree, child: number, wanted: number): boolean {
+  for (let i = 0; i < wanted; i++) if (childOf(a, child + i) !== HUGE_FRAMES) return false;
+  for (let i = 0; i < wanted; i++) {
+    if (turnChild(a, child + i, HUGE_FRAMES, CHILD_HUGE)) continue;
+    while (--i >= 0) turnChild(a, child + i, CHILD_HUGE, HUGE_FRAMES);
+    return false;
+  }
+  return true;
+}
+
+/** Huge frames in a row that are in use are one caller's: nobody else changes them. */
+function putChildren(a: LLFree, child: number, count: number): boolean {
+  for (let i = 0; i < count; i++) if (childOf(a, child + i) !== CHILD_HUGE) return false;
+  for (let i = 0; i < count; i++) {
+    if (!turnChild(a, child + i, CHILD_HUGE, HUGE_FRAMES)) return false;
+  }
+  return true;
 }
 
 /**
@@ -104,8 +144,8 @@ export function getHinted(a: LLFree, tree: number, hint: number, order: number):
 /** Marks 2^order frames as free again: 0, or -EINVAL if they were not in use as a whole. */
 export function putLower(a: LLFree, frame: number, order: number): number {
   const child = frame >> HUGE_ORDER;
-  if (order === HUGE_ORDER) {
-    return turnChild(a, child, CHILD_HUGE, HUGE_FRAMES) ? 0 : -Errno.EINVAL;
+  if (order >= HUGE_ORDER) {
+    return putChildren(a, child, 1 << (order - HUGE_ORDER)) ? 0 : -Errno.EINVAL;
   }
   if (childOf(a, child) >= CHILD_HUGE) splitHuge(a, child);
   const bit = frame & (HUGE_FRAMES - 1);

@@ -1,4 +1,4 @@
-import { HUGE_FRAMES, HUGE_ORDER, LINE_WORDS } from './layout.ts';
+import { HUGE_ORDER } from './layout.ts';
 import type { LLFree } from './llfree.ts';
 import { installLocal, localAt, setStart } from './locals.ts';
 import { getLower } from './lower.ts';
@@ -95,8 +95,8 @@ export function reserveAndGet(
 }
 
 function reserveCurrent(a: LLFree, core: number, from: number, order: number, cls: number): number {
-  if (order === HUGE_ORDER) {
-    const frame = reserveNext(a, core, from, cls);
+  if (order >= HUGE_ORDER) {
+    const frame = reserveNext(a, core, from, order, cls);
     if (frame >= 0) return frame;
   }
   const near = Math.max(a.treeCount >> 4, 4);
@@ -112,14 +112,14 @@ function reserveCurrent(a: LLFree, core: number, from: number, order: number, cl
 }
 
 /**
- * For a huge frame, the next tree of the class that may have one: they leave no gaps that a better
+ * For huge frames, the next tree of the class that may have one: they leave no gaps that a better
  * tree would fill, and a look at all trees is dear where a tree serves four requests.
  */
-function reserveNext(a: LLFree, core: number, from: number, cls: number): number {
+function reserveNext(a: LLFree, core: number, from: number, order: number, cls: number): number {
   let tree = from;
   for (let i = 0; i < a.treeCount; i++) {
-    if (rate(a, a.words[a.treesAt + tree]!, cls, HUGE_FRAMES) >= RATE_MATCH) {
-      const frame = enterTree(a, core, tree, HUGE_ORDER, cls);
+    if (rate(a, a.words[a.treesAt + tree]!, cls, 1 << order) >= RATE_MATCH) {
+      const frame = enterTree(a, core, tree, order, cls);
       if (frame >= 0) return frame;
     }
     tree += 1;
@@ -184,15 +184,23 @@ function remember(
   return Math.min(count + 1, most);
 }
 
+/** Trees of a cache line in the published design, which has 16 bits for each. */
+const PUBLISHED_LINE_TREES = 32;
+
+/** "Almost allocated", and what is missing to "almost free": a 16th of a tree, 2^10 frames of 64 MiB. */
+export function almostFull(a: LLFree): number {
+  return a.treeFrames >> 4;
+}
+
 /**
  * As published: near the start trees that are partly free or free, then anywhere those partly free,
- * those free, and any. "Almost allocated" and "almost free" are a 16th of a tree, 2^10 frames of 64 MiB.
+ * those free, and any.
  */
 function reservePublished(a: LLFree, core: number, from: number, order: number): number {
-  const margin = a.treeFrames >> 4;
+  const margin = almostFull(a);
   const almostFree = a.treeFrames - margin;
   const near = Math.max(1, Math.floor(a.treeCount / a.cores / 4));
-  const start = from - (from % LINE_WORDS);
+  const start = from - (from % PUBLISHED_LINE_TREES);
   const every = a.treeCount;
   const whole = a.treeFrames + 1;
   let frame = getWithin(a, core, start, Math.min(near, every), order, margin, whole);
