@@ -3,6 +3,7 @@ import { whyNoPuppet } from '../src/host/index.ts';
 import { benchCounts } from './counts.ts';
 import { benchFault } from './fault.ts';
 import { benchFork } from './fork.ts';
+import { benchForkShared } from './fork-shared.ts';
 import { whyNoKernel } from './kernel-range.ts';
 import { benchLLFree } from './llfree.ts';
 import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'fault', run: benchFault, whyNoPeer: whyNoKernel },
   { name: 'zap', run: benchZap, whyNoPeer: whyNoKernel },
   { name: 'fork', run: benchFork, whyNoPeer: () => whyNoKernel() ?? whyNoPuppet() },
+  { name: 'fork', run: benchForkShared, whyNoPeer: () => null },
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
   { name: 'llfree', run: benchLLFree, whyNoPeer: () => null },
@@ -36,7 +38,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'tlb', run: benchTlb, whyNoPeer: () => null },
 ];
 
-export const BENCHMARK_NAMES: readonly string[] = BENCHMARKS.map(({ name }) => name);
+export const BENCHMARK_NAMES: readonly string[] = [...new Set(BENCHMARKS.map(({ name }) => name))];
 
 export interface BenchResult {
   readonly rows: Row[];

@@ -43,7 +43,7 @@ function countRows(): string[] {
 const ROWS: Readonly<Record<string, readonly string[]>> = {
   fault: ['write', 'random', 'read', 'areas', 'shared-1', 'shared-2', 'shared-2-one-space'],
   zap: ['whole', '2MiB', '4KiB'],
-  fork: ['exit'],
+  fork: ['exit', 'on-demand-fork', 'on-demand-write', 'on-demand-turn'],
   'table-reclaim': ['random', 'aged', 'swap', 'dense', 'restore', 'write', 'fault-random'],
   llfree: [
     ...['0', '9'].flatMap((order) => {

@@ -10,6 +10,7 @@ import { INGENS_GUEST_HOST } from './ingens-guest-host.ts';
 import { INGENS_TIME_FIGURES } from './ingens-time.ts';
 import { INGENS_KSM } from './ksm.ts';
 import { LLFREE_FIGURES } from './llfree.ts';
+import { ON_DEMAND_FORK_FIGURES } from './on-demand-fork.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
 import { TABLE_HOTPLUG } from './table-hotplug.ts';
@@ -36,6 +37,7 @@ export const FIGURES: readonly Figure[] = [
   INGENS_KSM,
   TLB_COVERAGE,
   WALK_SHARE,
+  ...ON_DEMAND_FORK_FIGURES,
   ...DYNAMIC_METADATA_FIGURES,
   ...COUNT_FIGURES,
   ...LLFREE_FIGURES,

@@ -11,6 +11,7 @@ import { redisBloat } from './redis-bloat.ts';
 import { sga } from './sga.ts';
 import { sharedPool } from './shared-pool.ts';
 import { skewed } from './skewed.ts';
+import { snapshot } from './snapshot.ts';
 import { sparseLoop, sparsePieces, sparseWhole } from './sparse.ts';
 import { type Workload, WorkloadReader } from './workload.ts';
 
@@ -34,6 +35,7 @@ export const WORKLOADS: readonly Workload[] = [
   sparseAccess,
   competing,
   identicalVms,
+  snapshot,
 ];
 
 /** A workload by name, or undefined. */
