@@ -30,6 +30,10 @@ export function buildPatched(patches: readonly Patch[]): string {
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [tsc, '-p', folder], { stdio: 'pipe' });
+  // What stands above the engine is as it was built.
+  for (const part of ['trace', 'lab']) {
+    cpSync(join(ROOT, 'dist/src', part), join(folder, 'src', part), { recursive: true });
+  }
   for (const part of ['engine', 'counts', 'seed.js']) {
     cpSync(join(ROOT, 'dist/test', part), join(folder, 'test', part), { recursive: true });
   }
