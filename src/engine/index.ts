@@ -181,6 +181,7 @@ export {
 } from './objects/object.ts';
 export { punchObject, truncateObject } from './objects/truncate.ts';
 export { kswapdStep, runKswapd } from './reclaim/kswapd.ts';
+export type { OomKill } from './reclaim/oom.ts';
 export type { Vmstat } from './reclaim/vmstat.ts';
 export * from './rules.ts';
 export { type Area, areasOf } from './space/areas.ts';

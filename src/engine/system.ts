@@ -9,7 +9,7 @@ import { setThpDisable } from './huge/thp-disable.ts';
 import { attachKsm } from './ksm/ksm.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
-import { chooseVictim, reapVictim } from './reclaim/oom.ts';
+import { chooseVictim, type OomKill, oomKillOf, reapVictim } from './reclaim/oom.ts';
 import { attachReclaim, Reclaimer } from './reclaim/reclaim.ts';
 import { brk, setStartBrk } from './space/brk.ts';
 import { exitMm } from './space/exit.ts';
@@ -34,6 +34,8 @@ import { isHuge } from './tables/huge-entry.ts';
 import { leafWord } from './tables/walk.ts';
 import { enter, leave, resumeWorld, stopWorld } from './threads/world.ts';
 
+/** Kills whose circumstances are kept. */
+const OOM_KILLS_TOLD = 16;
 /** Pages that Linux charges ahead for a cpu (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h). */
 const CHARGE_BATCH = 64;
 
@@ -47,6 +49,8 @@ export class System {
   readonly #reclaimers = new Map<number, Reclaimer>();
   /** Processes that the OOM killer ended, in order. */
   readonly oomKilled: number[] = [];
+  /** What is said of the first of them (oom_kill_process, dump_header). */
+  readonly oomKills: OomKill[] = [];
 
   constructor(machineOrOptions: Machine | MachineOptions = {}) {
     this.machine =
@@ -153,9 +157,12 @@ export class System {
    * Ends the process that the OOM killer would choose; false if there is none, or if it was
    * `current` (which then is gone).
    */
-  killForMemory(cgroup = 0): Process | undefined {
+  killForMemory(cgroup = 0, forPid = 0): Process | undefined {
     if (this.machine.isShared) return this.#reapForMemory(cgroup);
     const mm = chooseVictim(this.machine, cgroup);
+    if (mm !== 0 && this.oomKills.length < OOM_KILLS_TOLD) {
+      this.oomKills.push(oomKillOf(this.machine, mm, forPid));
+    }
     let victim: Process | undefined;
     for (const process of this.#processes.values()) {
       if (process.mm !== mm) continue;
@@ -373,7 +380,7 @@ export class Process {
       if (this.machine.words[this.mm + MM_IS_REAPED] !== 0) return FAULT_OOM;
       const result = touchRange(this.machine, this.mm, page, count, stride, isWrite);
       if (result !== FAULT_OOM) return result;
-      if (this.#system.killForMemory() === undefined || !this.isAlive) return FAULT_OOM;
+      if (this.#system.killForMemory(0, this.pid) === undefined || !this.isAlive) return FAULT_OOM;
     }
   }
 

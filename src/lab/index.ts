@@ -1,3 +1,4 @@
+export type { OomKill } from '../engine/index.ts';
 export * from './allocator/index.ts';
 export * from './experiments/frag.ts';
 export * from './experiments/guest-huge.ts';

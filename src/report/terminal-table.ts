@@ -8,6 +8,7 @@ import { causeSentences, LATENCY_NOTE, latencyTables } from './latency.ts';
 import { markSentences } from './marks.ts';
 import { type MemoryTable, memoryTable } from './memory-table.ts';
 import { metadataSentences, metadataTable } from './metadata.ts';
+import { sharingSentences } from './sharing.ts';
 import { COLUMN_GAP, PLAIN_LINES, wrapWords } from './text-layout.ts';
 import {
   formatCount,
@@ -65,6 +66,7 @@ export function terminalTable(document: RunDocument, options: TerminalOptions = 
     for (const sentence of markSentences(document)) lines.push(...wrapWords(sentence, width));
   }
   for (const sentence of hugeSentences(document)) lines.push(...wrapWords(sentence, width));
+  for (const sentence of sharingSentences(document)) lines.push(...wrapWords(sentence, width));
   const metadata = metadataTable(document);
   if (metadata !== undefined && widthOfTexts(metadata) <= width) {
     lines.push('', plainTable(metadata, paint), '');

@@ -72,6 +72,7 @@ export function smallRun(kernel: string, kept: number): RunResult {
     peak: { ...peak, emptyTables: kept, oomKills: 0, tablesMade: 60 },
     series,
     marks: [],
+    oom: [],
     tablesFreedBy: { causes: [], calls: [], places: [] },
   };
 }

@@ -8,9 +8,11 @@ import {
   C_SWAP,
   MM_IS_REAPED,
   MM_NEXT,
+  MM_PID,
   MM_POOL_BYTES,
   MM_REGION,
   mmCounter,
+  vmPteTables,
 } from '../space/mm.ts';
 import { VM_LOCKED, VM_PFNMAP, VM_SHARED } from '../space/vm-flags.ts';
 import { V_FLAGS, V_OBJECT, vmaAt, vmaEnd, vmaStart } from '../space/vma.ts';
@@ -35,6 +37,28 @@ export function chooseVictim(m: Machine, cgroup = 0): number {
     }
   }
   return victim;
+}
+
+/** A process that was ended for memory, as the kernel's log has it. */
+export interface OomKill {
+  readonly pid: number;
+  /** Whose allocation it was for; 0 where that is nobody's in particular. */
+  readonly forPid: number;
+  readonly residentKiB: number;
+  readonly swapKiB: number;
+  readonly pageTablesKiB: number;
+}
+
+/** What there is to say of a victim while it is still there. */
+export function oomKillOf(m: Machine, mm: number, forPid: number): OomKill {
+  const of = (counter: number): number => mmCounter(m, mm, counter) * 4;
+  return {
+    pid: m.words[mm + MM_PID] as number,
+    forPid,
+    residentKiB: of(C_ANON) + of(C_FILE) + of(C_SHMEM),
+    swapKiB: of(C_SWAP),
+    pageTablesKiB: vmPteTables(m, mm) * 4,
+  };
 }
 
 /**

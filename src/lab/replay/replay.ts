@@ -331,6 +331,7 @@ class Replay {
       series: this.#series.points,
       marks: this.#marks,
       ...(this.#time === null ? {} : { time: this.#time.result() }),
+      oom: this.#system.oomKills,
       tablesFreedBy: this.#freed.result(),
     };
   }

@@ -3,6 +3,7 @@ import type {
   KcompactdCounters,
   KhugepagedCounters,
   KsmCounters,
+  OomKill,
   Vmstat,
 } from '../../engine/index.ts';
 import type { Sample } from '../../trace/index.ts';
@@ -42,6 +43,8 @@ export interface RunResult {
   marks: MarkPoint[];
   /** Modelled times, where they were asked for or the trace has a server (docs/time.md). */
   time?: TimeResult;
+  /** Whom the OOM killer chose, and for whom: the first 16 of `final.oomKills`. */
+  oom: readonly OomKill[];
   /** What freed the tables of `final.tablesFreed`. */
   tablesFreedBy: FreedTables;
 }
@@ -79,6 +82,8 @@ export interface MechanismCounters {
   'table-scan'?: Record<string, number>;
   reservations?: Record<string, number>;
   hawkeye?: Record<string, number>;
+  mshare?: Record<string, number>;
+  morsels?: Record<string, number>;
   'dynamic-metadata'?: Record<string, number>;
   'static-metadata'?: Record<string, number>;
 }
