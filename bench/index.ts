@@ -7,6 +7,7 @@ import { benchForkShared } from './fork-shared.ts';
 import { whyNoKernel } from './kernel-range.ts';
 import { benchLLFree } from './llfree.ts';
 import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
+import { benchMorsels } from './morsels.ts';
 import { benchMultiFault } from './multi-fault.ts';
 import { benchReplay } from './replay.ts';
 import type { Row } from './row.ts';
@@ -33,6 +34,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'multi-fault', run: benchMultiFault, whyNoPeer: () => null },
   { name: 'table-reclaim', run: benchTableReclaim, whyNoPeer: () => null },
   { name: 'llfree', run: benchLLFree, whyNoPeer: () => null },
+  { name: 'morsels', run: benchMorsels, whyNoPeer: () => null },
   { name: 'counts', run: benchCounts, whyNoPeer: () => null },
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
   { name: 'tlb', run: benchTlb, whyNoPeer: () => null },

@@ -103,6 +103,8 @@ export class Machine {
   readonly bits: number;
   readonly mask: number;
   readonly loPages: number;
+  /** Pages that an entry of each level spans; one more level than there is, for what a root spans. */
+  readonly spans: readonly number[];
   readonly zoneCount: number;
   readonly blockCount: number;
   readonly zonesAt: number;
@@ -248,6 +250,7 @@ export class Machine {
     this.entryCount = 1 << geometry.bits;
     this.mask = this.entryCount - 1;
     this.loPages = this.entryCount * this.entryCount;
+    this.spans = [0, 1, 2, 3, 4, 5, 6].map((level) => this.entryCount ** level);
     this.zoneCount = this.words[L.H_ZONES];
     this.blockCount = this.words[L.H_BLOCKS];
     this.zonesAt = L.HEADER_WORDS + this.words[L.H_CPUS] * L.CPU_WORDS;

@@ -48,7 +48,7 @@ export function levelIndex(m: Machine, level: number, hi: number, lo: number): n
 
 /** Pages that one entry of a level spans. */
 export function entrySpan(m: Machine, level: number): number {
-  return m.entryCount ** level;
+  return m.spans[level] as number;
 }
 
 /**
