@@ -10,6 +10,8 @@ import { INGENS_GUEST_HOST } from './ingens-guest-host.ts';
 import { INGENS_TIME_FIGURES } from './ingens-time.ts';
 import { INGENS_KSM } from './ksm.ts';
 import { LLFREE_FIGURES } from './llfree.ts';
+import { MORSELS_MAP } from './morsels.ts';
+import { MSHARE_FIGURES } from './mshare.ts';
 import { ON_DEMAND_FORK_FIGURES } from './on-demand-fork.ts';
 import { PTE_REF_FIGURES } from './pte-ref.ts';
 import { TABLE_GUESTS } from './table-guests.ts';
@@ -38,6 +40,8 @@ export const FIGURES: readonly Figure[] = [
   TLB_COVERAGE,
   WALK_SHARE,
   ...ON_DEMAND_FORK_FIGURES,
+  ...MSHARE_FIGURES,
+  MORSELS_MAP,
   ...DYNAMIC_METADATA_FIGURES,
   ...COUNT_FIGURES,
   ...LLFREE_FIGURES,
