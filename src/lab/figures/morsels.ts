@@ -1,5 +1,6 @@
 import { MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE } from '../../base/index.ts';
 import { fault, Morsel, morselCounters, OBJECT_SHMEM, System } from '../../engine/index.ts';
+import { spreadOf } from '../experiments/spread.ts';
 import type { Figure, FigureContext, FigureResult } from './figure.ts';
 import { atMost, onlyHere, verdictOf } from './parts.ts';
 
@@ -68,11 +69,15 @@ function mapModel(context: FigureContext): FigureResult {
     shares.push((map / all) * 100);
     times.push({ map, populate: all });
   }
-  const share = median(shares);
+  const share = spreadOf(shares).median;
   const parts = [
     atMost('time of mapping, of that page by page', '%', 0.2, share),
-    onlyHere('map and unmap as a Morsel', 'ns', Math.round(median(times.map((t) => t.map)) * 1e6)),
-    onlyHere('page by page', 'ms', Math.round(median(times.map((t) => t.populate)))),
+    onlyHere(
+      'map and unmap as a Morsel',
+      'ns',
+      Math.round(spreadOf(times.map((t) => t.map)).median * 1e6),
+    ),
+    onlyHere('page by page', 'ms', Math.round(spreadOf(times.map((t) => t.populate)).median)),
     onlyHere('entries written as a Morsel', 'entries', 1),
     onlyHere('entries written page by page', 'entries', MODEL_PAGES),
   ];
@@ -89,9 +94,4 @@ function msOf(context: FigureContext, work: () => void): number {
   const startMs = context.nowMs();
   work();
   return context.nowMs() - startMs;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] as number;
 }

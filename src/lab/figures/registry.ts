@@ -1,4 +1,5 @@
 import { InputError } from '../../base/index.ts';
+import { BGSAVE } from './bgsave.ts';
 import { COMPARATOR_FIGURE } from './comparators.ts';
 import { COUNT_FIGURES } from './counts.ts';
 import { DYNAMIC_METADATA_FIGURES } from './dynamic-metadata.ts';
@@ -42,6 +43,7 @@ export const FIGURES: readonly Figure[] = [
   ...ON_DEMAND_FORK_FIGURES,
   ...MSHARE_FIGURES,
   MORSELS_MAP,
+  BGSAVE,
   ...DYNAMIC_METADATA_FIGURES,
   ...COUNT_FIGURES,
   ...LLFREE_FIGURES,
