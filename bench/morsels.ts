@@ -1,5 +1,14 @@
-import { MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE } from '../src/base/index.ts';
-import { fault, Morsel, OBJECT_SHMEM, type Process, System } from '../src/engine/index.ts';
+import { MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE, Random } from '../src/base/index.ts';
+import {
+  attachMorsels,
+  COUNT_KINDS,
+  type CountKind,
+  fault,
+  Morsel,
+  OBJECT_SHMEM,
+  type Process,
+  System,
+} from '../src/engine/index.ts';
 import { type Bench, measurePair, nsPerOperation, type Side } from './measure.ts';
 
 const GIB = 2 ** 30;
@@ -37,6 +46,8 @@ export async function benchMorsels(bench: Bench): Promise<void> {
   }
   await againstPopulating(bench);
   await againstFork(bench);
+  await forkServer(bench);
+  await storms(bench);
 }
 
 function sideOf(subject: Subject, run: (s: Subject) => void): Side {
@@ -190,4 +201,131 @@ async function againstFork(bench: Bench): Promise<void> {
     },
     { run: (seconds) => nsPerOperation(seconds, 1, forkRound), warmUp: () => void forkRound() },
   );
+}
+
+/** Pages of a write storm: a quarter of the tables of a GiB. */
+const STORM_PAGES = 65_536;
+
+/** The fault handler with each table of share counts: every page of a clone written once, in two orders. */
+async function storms(bench: Bench): Promise<void> {
+  for (const order of ['ascending', 'random'] as const) {
+    const [ours, ...peers] = COUNT_KINDS.map((kind) => new Storm(kind, order));
+    for (const peer of peers) {
+      await measurePair(
+        bench,
+        {
+          name: `morsels/storm-${order}/${peer.kind.name}`,
+          what: `clone of ${STORM_PAGES} pages, each written by the parent in ${order} order, clone given back`,
+          peer: peer.kind.name,
+          unit: 'ns/page',
+        },
+        (ours as Storm).side(),
+        peer.side(),
+      );
+    }
+  }
+}
+
+class Storm {
+  readonly kind: CountKind;
+  readonly #process: Process;
+  readonly #morsel: Morsel;
+  readonly #order: Int32Array;
+
+  constructor(kind: CountKind, order: 'ascending' | 'random') {
+    this.kind = kind;
+    const system = new System({ nodeBytes: [2 * GIB], bufferMiB: 256 });
+    attachMorsels(system.machine, kind);
+    this.#process = system.spawn(1);
+    this.#morsel = newMorsel(system, '1G');
+    this.#morsel.map(this.#process, PLACE);
+    this.#order = Int32Array.from({ length: STORM_PAGES }, (_, i) => i);
+    if (order === 'random') shuffle(this.#order);
+    // Page by page: frames as a program gets them, one after the other.
+    for (const page of this.#order) this.#process.touch(PLACE + page * 4096, true);
+  }
+
+  side(): Side {
+    return {
+      run: (seconds) => nsPerOperation(seconds, STORM_PAGES, () => this.#round()),
+      warmUp: () => {
+        for (let i = 0; i < 4; i++) this.#round();
+      },
+    };
+  }
+
+  #round(): number {
+    const { machine, mm } = this.#process;
+    const hi = PLACE / 4096 / machine.loPages;
+    const startMs = performance.now();
+    const clone = this.#morsel.clone();
+    for (const page of this.#order) fault(machine, mm, hi, page, true);
+    if (typeof clone !== 'number') clone.close();
+    return performance.now() - startMs;
+  }
+}
+
+function shuffle(order: Int32Array): void {
+  const random = new Random(1);
+  for (let i = order.length - 1; i > 0; i--) {
+    const k = random.below(i + 1);
+    const swapped = order[i] as number;
+    order[i] = order[k] as number;
+    order[k] = swapped;
+  }
+}
+
+/** Requests of a fork server, each by a child that writes a few pages and ends. */
+async function forkServer(bench: Bench): Promise<void> {
+  const pages = 16_384;
+  const writes = 64;
+  const system = new System({ nodeBytes: [2 * GIB], bufferMiB: 256 });
+  const server = system.spawn(1);
+  const morsel = newMorsel(system, '1G');
+  morsel.map(server, PLACE);
+  server.touch(PLACE, true, pages);
+  const byClone = (): void => {
+    const child = system.spawn(2);
+    const clone = morsel.clone();
+    if (typeof clone === 'number') throw new Error('engine: no memory for a clone');
+    clone.map(child, PLACE);
+    child.touch(PLACE, true, writes, (pages / writes) * 4096);
+    system.exit(child);
+    clone.close();
+  };
+  const forking = new System({ nodeBytes: [2 * GIB], bufferMiB: 256 });
+  const parent = forking.spawn(1);
+  parent.mmap(PLACE, pages * 4096, RW, MAP_FIXED | 0x22);
+  for (let page = 0; page < pages; page++) parent.touch(PLACE + page * 4096, true);
+  const byFork = (): void => {
+    const child = forking.fork(parent, 2);
+    if (child === undefined) throw new Error('engine: no memory for a fork');
+    child.touch(PLACE, true, writes, (pages / writes) * 4096);
+    forking.exit(child);
+  };
+  await measurePair(
+    bench,
+    {
+      name: 'morsels/fork-server',
+      what: `a child of a server with ${pages} pages writes ${writes} of them and ends: clone, or fork`,
+      peer: 'engine',
+      unit: 'ns/call',
+    },
+    repeated(byClone, 100),
+    repeated(byFork, 10),
+  );
+}
+
+function repeated(work: () => void, times: number): Side {
+  const round = (): number => {
+    const startMs = performance.now();
+    for (let i = 0; i < times; i++) work();
+    return performance.now() - startMs;
+  };
+  return {
+    run: (seconds) => nsPerOperation(seconds, times, round),
+    warmUp: () => {
+      for (let i = 0; i < 5; i++) round();
+    },
+  };
 }

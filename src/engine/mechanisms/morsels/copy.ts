@@ -23,6 +23,7 @@ import {
   setRunFlags,
 } from '../../tables/leaf.ts';
 import {
+  countEmptyTables,
   FORM_DENSE,
   FORM_RUN,
   flagsAt,
@@ -189,15 +190,15 @@ function copyPages(
     copyRun(m, store, table, copy, isBorrowing);
     return;
   }
-  if (w[table + T_COUNT] > 16) makeDense(m, copy);
+  if (form === FORM_DENSE) {
+    copyDense(m, store, table, copy, isBorrowing);
+    return;
+  }
   let counted = 0;
-  const isDense = form === FORM_DENSE;
-  const contents = w[table + T_CONTENTS];
-  const flagBytes = flagsAt(m, contents);
   for (let i = 0; i < m.entryCount; i++) {
-    const flags = isDense ? m.bytes[flagBytes + i] : entryFlags(m, table, i);
+    const flags = entryFlags(m, table, i);
     if (flags === ENTRY_NONE) continue;
-    const word = isDense ? w[contents + i] : entryWord(m, table, i);
+    const word = entryWord(m, table, i);
     const isPage = (flags & KIND_MASK) === ENTRY_PAGE;
     const kept = flags & ~ENTRY_WRITE;
     const lent = isBorrowing && isPage ? kept | BORROWED : kept;
@@ -206,6 +207,42 @@ function copyPages(
     if (kept !== flags) changeEntry(m, table, i, kept, word);
     frames[counted++] = word;
   }
+  countUp(store, counted);
+}
+
+/** The common case, written out. */
+function copyDense(
+  m: Machine,
+  store: MorselStore,
+  table: number,
+  copy: number,
+  isBorrowing: boolean,
+): void {
+  const w = m.words;
+  const { bytes } = m;
+  makeDense(m, copy);
+  const from = w[table + T_CONTENTS];
+  const to = w[copy + T_CONTENTS];
+  const fromFlags = flagsAt(m, from);
+  const toFlags = flagsAt(m, to);
+  let counted = 0;
+  for (let i = 0; i < m.entryCount; i++) {
+    const flags = bytes[fromFlags + i];
+    if (flags === ENTRY_NONE) continue;
+    const kept = flags & ~ENTRY_WRITE;
+    w[to + i] = w[from + i];
+    if ((flags & KIND_MASK) !== ENTRY_PAGE) {
+      bytes[toFlags + i] = kept;
+    } else if (isBorrowing) {
+      bytes[toFlags + i] = kept | BORROWED;
+    } else {
+      bytes[toFlags + i] = kept;
+      bytes[fromFlags + i] = kept;
+      frames[counted++] = w[from + i];
+    }
+  }
+  w[copy + T_COUNT] = w[table + T_COUNT];
+  countEmptyTables(m, store.owner, -1);
   countUp(store, counted);
 }
 

@@ -1,13 +1,13 @@
 import { Errno } from '../../../base/index.ts';
 import { MISS } from '../../fault/access.ts';
-import { FAULT_NONE, FAULT_OOM, FAULT_SIGSEGV, WRITTEN_PAGE } from '../../fault/fault-codes.ts';
+import { FAULT_OOM, FAULT_SIGSEGV } from '../../fault/fault-codes.ts';
 import type { Machine } from '../../machine.ts';
 import { contentsOfFrame } from '../../objects/contents.ts';
 import { objectPut } from '../../objects/object.ts';
 import type { WindowOps } from '../../objects/window.ts';
 import { C_COW, C_FAULTS, mmCounters } from '../../space/mm.ts';
 import { V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../../space/vma.ts';
-import { ENTRY_NONE, ENTRY_PAGE, ENTRY_WRITE, ENTRY_ZERO, KIND_MASK } from '../../tables/entry.ts';
+import { ENTRY_PAGE, ENTRY_WRITE, ENTRY_ZERO, KIND_MASK } from '../../tables/entry.ts';
 import { entryFlags, entryWord } from '../../tables/leaf.ts';
 import { entrySpan } from '../../tables/walk.ts';
 import { ownPath, readEntry, writeEntry } from './copy.ts';
@@ -94,12 +94,6 @@ export class MorselWindows implements WindowOps {
     if (isWrite && isFrozen(m, morsel)) return FAULT_SIGSEGV;
     const pageLevel = m.words[morsel + M_PAGE_LEVEL];
     const index = indexAt(m, pageLevel, page);
-    const there = pageTableFor(m, morsel, page);
-    if (there !== 0) {
-      const flags = entryFlags(m, there, index);
-      if (!isWrite && flags !== ENTRY_NONE) return FAULT_NONE;
-      if (flags === WRITTEN_PAGE && isPathOwn(m, store, morsel, page)) return FAULT_NONE;
-    }
     const table = isWrite
       ? ownPath(m, store, morsel, page, pageLevel)
       : ensurePath(m, store, morsel, page, pageLevel);
