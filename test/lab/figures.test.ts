@@ -60,7 +60,9 @@ test('docs/figures.md has every figure, and the cheap ones say there what they s
   assert.ok(quick.length >= 4);
   const { rows } = await reproduce(quick, context, 'host');
   for (const { id, here, verdict, parts } of rows) {
-    assert.notEqual(verdict, 'differs', id);
+    // The letter's own sum is wrong: 2,000 times 8 bytes are 16,000, not 8 K.
+    if (id === 'mshare.per-page') assert.equal(parts[1]?.here, 16_000);
+    else assert.notEqual(verdict, 'differs', id);
     assert.ok(parts.length > 0, id);
     assert.ok(page.includes(`\n- here: ${here}\n`), `${id}: ${here}`);
   }
