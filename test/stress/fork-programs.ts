@@ -270,6 +270,8 @@ class Programs {
 
   #lock(pid: number, from: number, pages: number): void {
     const isUnlock = this.#random.chance(0.6);
+    // Locked memory is populated: a private mapping gets its own copies of an object's pages.
+    if (!isUnlock && !this.#model.isAnonymous(pid, BASE_PAGE + from, pages)) return;
     this.#both('mlock', pid, (process) => {
       const [addr, len] = [BASE + from * PAGE, pages * PAGE];
       return isUnlock ? process.munlock(BASE, PAGES * PAGE) : process.mlock(addr, len);

@@ -67,7 +67,7 @@ export function swapIn(
   if (canWrite) flags |= isWrite ? ENTRY_WRITE | ENTRY_DIRTY : 0;
   changeEntry(m, leaf, index, flags, pfn);
   swapSlotPutLocked(m, slot);
-  // What swap no longer has stands in the page alone (folio_free_swap): MADV_FREE must see that.
+  // As for a page that was in the cache (swapSlotPutLocked).
   if (isOnlyUser) setFrameFlags(m, ensureRecord(m, pfn), FRAME_DIRTY);
   unlockSwap(m);
   const counters = mmCounters(m, mm);

@@ -1,4 +1,4 @@
-import { F_SWAP_SLOT, frameRecord } from '../frames/frame-record.ts';
+import { F_SWAP_SLOT, FRAME_DIRTY, frameRecord, setFrameFlags } from '../frames/frame-record.ts';
 import {
   H_SWAP_CACHE,
   H_SWAP_FREE,
@@ -77,7 +77,12 @@ export function swapSlotPutLocked(m: Machine, slot: number): void {
   if (m.words[at] !== 0) return;
   m.words[H_SWAP_USED] -= 1;
   const cached = swapCacheLookup(m, slot);
-  if (cached !== 0) swapCacheForget(m, frameRecord(m, cached));
+  if (cached !== 0) {
+    const rec = frameRecord(m, cached);
+    swapCacheForget(m, rec);
+    // What swap no longer has stands in the page alone (folio_free_swap): MADV_FREE must see that.
+    setFrameFlags(m, rec, FRAME_DIRTY);
+  }
   swapSlotFree(m, slot);
 }
 

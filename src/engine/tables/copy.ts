@@ -1,13 +1,26 @@
+import { blockOf, F_MAPCOUNT, FRAME_WORDS } from '../frames/frame-record.ts';
 import { addMapping, changeRunMappings } from '../frames/map-count.ts';
+import { breakExtent } from '../frames/pageblock.ts';
+import { B_CHUNK, BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import { swapSlotGet } from '../objects/swap.ts';
-import { C_GUARD, C_SPECIAL, C_SWAP, C_ZERO, mmCounters } from '../space/mm.ts';
+import {
+  C_ANON,
+  C_FILE,
+  C_GUARD,
+  C_SHMEM,
+  C_SPECIAL,
+  C_SWAP,
+  C_ZERO,
+  mmCounters,
+} from '../space/mm.ts';
 import { MUTANT, MUTANT_KEEPS_WRITE, MUTANT_NO_MAPPING } from '../threads/test-switches.ts';
 import { tableLostEntries } from './emptied.ts';
 import {
   ENTRY_DIRTY,
   ENTRY_GUARD,
   ENTRY_NONE,
+  ENTRY_OBJECT,
   ENTRY_PAGE,
   ENTRY_SPECIAL,
   ENTRY_SWAP,
@@ -34,6 +47,7 @@ import { mayShareSlot } from './shareable.ts';
 import { isSharedTable, isSharedWord } from './shared-entry.ts';
 import { shareTable } from './shared-table.ts';
 import {
+  countEmptyTables,
   dropContents,
   FORM_DENSE,
   FORM_RUN,
@@ -232,14 +246,66 @@ export function copyEntries(
     }
   }
   if (w[from + T_COUNT] > 16) makeDense(m, to);
-  const isDense = tableForm(m, from) === FORM_DENSE;
-  const flagBytes = flagsAt(m, w[from + T_CONTENTS]);
-  for (let i = low; i < high; i++) {
-    const flags = isDense ? m.bytes[flagBytes + i] : entryFlags(m, from, i);
-    if (flags !== ENTRY_NONE) copyEntry(m, child, from, to, i, flags, isCow, shmem);
+  const areDense = tableForm(m, from) === FORM_DENSE && tableForm(m, to) === FORM_DENSE;
+  if (areDense && !m.isShared) {
+    copyDense(m, child, from, to, low, high, isCow, shmem);
+  } else {
+    for (let i = low; i < high; i++) {
+      const flags = entryFlags(m, from, i);
+      if (flags !== ENTRY_NONE) copyEntry(m, child, from, to, i, flags, isCow, shmem);
+    }
   }
   // None of the entries lay in this VMA: an empty table has no contents.
   if (w[to + T_COUNT] === 0) dropContents(m, to);
+}
+
+/** The common case, written out: no call for a page. */
+function copyDense(
+  m: Machine,
+  child: number,
+  from: number,
+  to: number,
+  low: number,
+  high: number,
+  isCow: boolean,
+  shmem: boolean,
+): void {
+  const w = m.words;
+  const bytes = m.bytes;
+  const source = w[from + T_CONTENTS];
+  const target = w[to + T_CONTENTS];
+  const sourceFlags = flagsAt(m, source);
+  const targetFlags = flagsAt(m, target);
+  const isFromShared = isSharedTable(m, from);
+  const lost = isCow ? ENTRY_WRITE : 0;
+  const mappings = MUTANT === MUTANT_NO_MAPPING && isFromShared ? 0 : 1;
+  let anon = 0;
+  let ofObject = 0;
+  for (let i = low; i < high; i++) {
+    const flags = bytes[sourceFlags + i];
+    if (flags === ENTRY_NONE) continue;
+    if ((flags & KIND_MASK) !== ENTRY_PAGE) {
+      copyEntry(m, child, from, to, i, flags, isCow, shmem);
+      continue;
+    }
+    const pfn = w[source + i];
+    const block = blockOf(m, pfn);
+    if (w[block + B_CHUNK] === 0) breakExtent(m, pfn);
+    const rec = w[block + B_CHUNK] + (pfn & (BLOCK_FRAMES - 1)) * FRAME_WORDS;
+    w[rec + F_MAPCOUNT] += mappings;
+    const kept = flags & ~lost;
+    if (MUTANT !== MUTANT_KEEPS_WRITE || !isFromShared) bytes[sourceFlags + i] = kept;
+    w[target + i] = pfn;
+    bytes[targetFlags + i] = kept;
+    if ((flags & ENTRY_OBJECT) === 0) anon++;
+    else ofObject++;
+  }
+  const counters = mmCounters(m, child);
+  w[counters + C_ANON] += anon;
+  w[counters + (shmem ? C_SHMEM : C_FILE)] += ofObject;
+  const before = w[to + T_COUNT];
+  if (before === 0 && anon + ofObject > 0) countEmptyTables(m, child, -1);
+  w[to + T_COUNT] = before + anon + ofObject;
 }
 
 function copyEntry(
