@@ -1,5 +1,5 @@
 import { assert, InputError } from '../base/index.ts';
-import type { CountTable } from './counts/count-table.ts';
+import type { CountKind, CountTable } from './counts/count-table.ts';
 import { type MachineEvents, noEvents } from './events.ts';
 import { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE } from './frames/pageblock.ts';
 import { clearPcpArrays } from './frames/pcp.ts';
@@ -209,6 +209,7 @@ export class Machine {
   readonly windowOps: WindowOps[] = [];
   /** References to tables and pages that several entries lead to; null before the first (counts/). */
   shareCounts: CountTable | null = null;
+  shareCountKind: CountKind | null = null;
 
   /** Samepage merging; null where there is none. */
   ksm: Ksm | null = null;

@@ -123,6 +123,7 @@ export function validateMachine(m: Machine): void {
   tally.checkSwap();
   tally.checkPool();
   tally.checkSharing();
+  tally.checkCounts();
   checkFrames(m, tally);
 }
 
@@ -137,6 +138,8 @@ class Tally {
   /** Frames of tables and of objects' pages. */
   tableFrames = 0;
   objectFrames = 0;
+  /** Frames that share counts must have an entry for. */
+  counted = 0;
   windowTables = 0;
   windowPages = 0;
   /** Entries that lead into other owners' trees, by table. */
@@ -300,9 +303,8 @@ class Tally {
       if (entries === 1) single++;
     }
     if (sharing === null) return;
-    sharing.counts.validate();
     const shared = this.sharers.size - single;
-    assert(sharing.counts.entries() === shared, `shared tables: ${shared} found`);
+    this.counted += shared;
     assert(sharing.work.sharedTables === shared, `shared tables: ${shared} found`);
   }
 
@@ -439,12 +441,22 @@ class Tally {
     for (const [table, count] of this.links) {
       assert(linksTo(m, table) === count, `links to a table: ${count} found`);
     }
-    m.shareCounts?.validate();
+    this.counted += this.links.size;
     for (const ops of m.windowOps) {
-      const { tables, pages } = ops.validate(m);
+      const { tables, pages, shared } = ops.validate(m);
+      this.counted += shared;
       this.windowTables += tables;
       this.windowPages += pages;
     }
+  }
+
+  /** No entry too many in the share counts. */
+  checkCounts(): void {
+    const { shareCounts } = this.m;
+    if (shareCounts === null) return;
+    shareCounts.validate();
+    const kept = shareCounts.entries();
+    assert(kept === this.counted, `share counts: ${this.counted} found, ${kept} kept`);
   }
 
   checkMappings(): void {

@@ -51,10 +51,18 @@ export interface WindowOps {
   /** The window has just been made, by mmap or by fork. */
   attached(m: Machine, mm: number, vma: number): void;
   /**
-   * Recomputes what it keeps; throws AssertionError. The tables and pages that have frame types of their
-   * own.
+   * Recomputes what it keeps; throws AssertionError.
    */
-  validate(m: Machine): { readonly tables: number; readonly pages: number };
+  validate(m: Machine): WindowFrames;
+}
+
+/** What the objects of a flavor have, as `validate` found it. */
+export interface WindowFrames {
+  /** Tables and pages that have frame types of their own. */
+  readonly tables: number;
+  readonly pages: number;
+  /** Tables and pages of theirs with a share count above one, links apart. */
+  readonly shared: number;
 }
 
 /** Makes a kind of such objects known to the machine; its number for `createTablesObject`. */

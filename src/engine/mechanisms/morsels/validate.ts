@@ -1,6 +1,6 @@
 import { assert } from '../../../base/index.ts';
 import type { Machine } from '../../machine.ts';
-import { eachWindow, objectsOf } from '../../objects/window.ts';
+import { eachWindow, objectsOf, type WindowFrames } from '../../objects/window.ts';
 import { vmaPgoff } from '../../space/vma.ts';
 import { ENTRY_NONE, ENTRY_PAGE, ENTRY_WRITE, KIND_MASK } from '../../tables/entry.ts';
 import { entryFlags, entryWord } from '../../tables/leaf.ts';
@@ -14,7 +14,7 @@ import { BORROWED, tableFor, upperFlags, upperWord } from './tree.ts';
  * Recomputes from the entries alone how many lead to each table and page of all Morsels, and compares
  * with the share counts and the tallies. Throws AssertionError.
  */
-export function validateMorsels(m: Machine, store: MorselStore): { tables: number; pages: number } {
+export function validateMorsels(m: Machine, store: MorselStore): WindowFrames {
   const walk = new MorselTally(m);
   let links = 0;
   const morsels = objectsOf(m, store.flavor);
@@ -45,7 +45,7 @@ export function validateMorsels(m: Machine, store: MorselStore): { tables: numbe
   assert(walk.tables.size === work.tables, `tables of Morsels: ${walk.tables.size} found`);
   assert(pages === work.pages, `pages of Morsels: ${pages} found, ${work.pages} kept`);
   assert(links === work.links, `links to Morsels: ${links} found, ${work.links} kept`);
-  return { tables: walk.tables.size, pages };
+  return { tables: walk.tables.size, pages, shared: walk.sharedFrames() };
 }
 
 class MorselTally {
@@ -64,6 +64,14 @@ class MorselTally {
     const seen = this.tables.get(table) ?? 0;
     this.tables.set(table, seen + 1);
     if (seen === 0) this.#walk(table, pageLevel);
+  }
+
+  /** Tables and pages that more than one entry leads to. */
+  sharedFrames(): number {
+    let shared = 0;
+    for (const count of this.tables.values()) if (count > 1) shared++;
+    for (const { count } of this.pages.values()) if (count > 1) shared++;
+    return shared;
   }
 
   /** What an entry lets writes through to is nobody else's. */

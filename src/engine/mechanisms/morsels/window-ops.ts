@@ -4,7 +4,7 @@ import { FAULT_OOM, FAULT_SIGSEGV } from '../../fault/fault-codes.ts';
 import type { Machine } from '../../machine.ts';
 import { contentsOfFrame } from '../../objects/contents.ts';
 import { objectPut } from '../../objects/object.ts';
-import type { WindowOps } from '../../objects/window.ts';
+import type { WindowFrames, WindowOps } from '../../objects/window.ts';
 import { C_COW, C_FAULTS, mmCounters } from '../../space/mm.ts';
 import { V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../../space/vma.ts';
 import { ENTRY_PAGE, ENTRY_WRITE, ENTRY_ZERO, KIND_MASK } from '../../tables/entry.ts';
@@ -173,7 +173,7 @@ export class MorselWindows implements WindowOps {
     if (base !== 0) objectPut(m, base);
   }
 
-  validate(m: Machine): { tables: number; pages: number } {
+  validate(m: Machine): WindowFrames {
     return validateMorsels(m, this.store);
   }
 }

@@ -7,7 +7,7 @@ import { touchRange } from '../../fault/touch.ts';
 import { H_CPUS } from '../../layout.ts';
 import type { Machine } from '../../machine.ts';
 import { objectSize } from '../../objects/object.ts';
-import { eachWindow, objectsOf, type WindowOps } from '../../objects/window.ts';
+import { eachWindow, objectsOf, type WindowFrames, type WindowOps } from '../../objects/window.ts';
 import { C_FAULTS, mmCounters } from '../../space/mm.ts';
 import { V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../../space/vma.ts';
 import { isLink, linkForeign, unlinkForeign } from '../../tables/link.ts';
@@ -165,7 +165,7 @@ export class MshareWindows implements WindowOps {
   attached(): void {}
 
   /** Every link leads to the host's table; its pages and tables are an address space's. */
-  validate(m: Machine): { tables: number; pages: number } {
+  validate(m: Machine): WindowFrames {
     let links = 0;
     for (const region of objectsOf(m, m.windowOps.indexOf(this))) {
       eachWindow(m, region, (vma) => {
@@ -173,7 +173,7 @@ export class MshareWindows implements WindowOps {
       });
     }
     assert(links === this.work.links, `links of windows: ${links} found, ${this.work.links} kept`);
-    return { tables: 0, pages: 0 };
+    return { tables: 0, pages: 0, shared: 0 };
   }
 
   #checkLinks(m: Machine, host: number, vma: number): number {

@@ -1,8 +1,6 @@
 import { assert, InputError } from '../../../base/index.ts';
-import type { CountKind } from '../../counts/count-table.ts';
 import { COUNT_KINDS } from '../../counts/kinds.ts';
-import { BLOCK_FRAMES } from '../../layout.ts';
-import type { Machine } from '../../machine.ts';
+import { shareCountsOf } from '../../counts/share-counts.ts';
 import { unshareTable } from '../../tables/shared-table.ts';
 import { TableSharing } from '../../tables/sharing.ts';
 import type { Mechanism } from '../mechanism.ts';
@@ -46,7 +44,7 @@ export function onDemandForkWith(options: OnDemandForkOptions): Mechanism {
     withSettings: (values) => onDemandForkWith({ ...options, ...values }),
     attach(m) {
       assert(!m.isShared, 'tables are shared on machines of one thread');
-      m.sharing = new TableSharing(attachCounts(m, kind), unshareTable);
+      m.sharing = new TableSharing(shareCountsOf(m, kind), unshareTable);
     },
     counters(m) {
       const { sharing } = m;
@@ -57,12 +55,3 @@ export function onDemandForkWith(options: OnDemandForkOptions): Mechanism {
 }
 
 export const onDemandFork: Mechanism = onDemandForkWith(ON_DEMAND_FORK_DEFAULTS);
-
-/** A table of counts for every frame of the machine; a table that is shared maps a page at least. */
-function attachCounts(m: Machine, kind: CountKind): TableSharing['counts'] {
-  const frames = m.blockCount * BLOCK_FRAMES;
-  const options = { frames, entries: frames >> 1, workers: 1 };
-  const buffer = new SharedArrayBuffer(kind.bytesFor(options));
-  kind.format(buffer, options);
-  return kind.attach(buffer, 0);
-}
