@@ -2,7 +2,10 @@ import { strict as assert } from 'node:assert';
 import { describe, it } from 'node:test';
 import {
   Errno,
+  MADV_COLD,
   MADV_DONTNEED,
+  MADV_PAGEOUT,
+  MADV_REMOVE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_PRIVATE,
@@ -258,6 +261,30 @@ describe('mshare', () => {
     assert.equal(owner.touch(A, true), FAULT_SIGSEGV);
     assert.equal(other.touch(B, false), 1);
     system.closeObject(object);
+    validateMachine(system.machine);
+  });
+
+  it('whoever lost an entry or a right is told, whichever call took it', () => {
+    const system = machine();
+    const owner = system.spawn(1);
+    const handle = MshareHandle.create(system, owner);
+    assert.ok(typeof handle !== 'number');
+    handle.ftruncate(ALIGN);
+    const flushes = (): number => mshareCounters(system.machine)['flushes'] as number;
+    handle.map(0, 8192, RW, MAP_ANONYMOUS);
+    assert.equal(flushes(), 0);
+    // In the place of what was mapped.
+    handle.map(4096, 4096, RW, MAP_ANONYMOUS);
+    assert.equal(flushes(), 1);
+    // A hole makes it ENOMEM, and what lies before it has changed.
+    assert.equal(handle.protect(0, 16384, PROT_READ), -Errno.ENOMEM);
+    assert.equal(handle.advise(0, 16384, MADV_DONTNEED), -Errno.ENOMEM);
+    assert.equal(handle.advise(0, 8192, MADV_REMOVE), 0);
+    assert.equal(handle.advise(0, 8192, MADV_PAGEOUT), 0);
+    assert.equal(flushes(), 5);
+    assert.equal(handle.advise(0, 8192, MADV_COLD), 0);
+    assert.equal(handle.protect(ALIGN, 4096, PROT_READ), -Errno.EINVAL);
+    assert.equal(flushes(), 5);
     validateMachine(system.machine);
   });
 

@@ -388,7 +388,8 @@ export class LeafCursor {
       let table = w[this.#owner + OWNER_ROOT];
       if (table === 0) return 0;
       let level = w[this.#owner + OWNER_ROOT_LEVEL];
-      if (!isWithinRoot(m, level, hi, lo)) return 0;
+      // Nothing is beyond the root, however far the walk may go: objects end at 2^45 pages.
+      if (this.#at >= entrySpan(m, level + 1)) return 0;
       while (level > 0 && table !== 0) {
         if (level === 1 && isUniform(m, table)) {
           const from = hi * m.loPages;

@@ -1,4 +1,14 @@
-import { Errno, MADV_DONTNEED, MAP_FIXED, MAP_PRIVATE, MAP_SHARED } from '../../../base/index.ts';
+import {
+  Errno,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_GUARD_INSTALL,
+  MADV_PAGEOUT,
+  MADV_REMOVE,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+} from '../../../base/index.ts';
 import type { Machine } from '../../machine.ts';
 import { objectPut, objectSize, setObjectSize } from '../../objects/object.ts';
 import {
@@ -11,7 +21,7 @@ import {
 import { exitMm } from '../../space/exit.ts';
 import { madvise } from '../../space/madvise.ts';
 import { MM_CGROUP, MM_MMAP_BASE, MM_REGION, mmCreate, setMmDouble } from '../../space/mm.ts';
-import { mmap, munmap } from '../../space/mmap.ts';
+import { intersects, mmap, munmap } from '../../space/mmap.ts';
 import { mprotect } from '../../space/mprotect.ts';
 import { entrySpan } from '../../tables/walk.ts';
 import type { MshareWindows } from './window-ops.ts';
@@ -119,8 +129,12 @@ export function regionMap(m: Machine, region: number, what: RegionMapping): numb
   if (object !== 0 && isTablesObject(m, object)) return -Errno.EINVAL;
   const host = regionHost(m, region);
   const at = hostAddr(m, regionOffset);
+  const first = at / 4096;
+  // What it takes the place of goes from everybody's tables.
+  const isReplaced = intersects(m, host, first, first + Math.ceil(size / 4096));
   const result = mmap(m, host, at, size, prot, what.flags, object, offset);
-  return result < 0 ? result : 0;
+  if (result < 0) return result;
+  return isReplaced ? flushed(m, region, 0) : 0;
 }
 
 /** Takes mappings out of the region, any part of them; later accesses are SIGSEGV for everybody. */
@@ -152,12 +166,25 @@ export function regionAdvise(
 ): number {
   if (!isInside(m, region, offset, size)) return -Errno.EINVAL;
   const result = madvise(m, regionHost(m, region), hostAddr(m, offset), size, advice);
-  return advice === MADV_DONTNEED ? flushed(m, region, result) : result;
+  return TAKES_ENTRIES.has(advice) ? flushed(m, region, result) : result;
 }
 
-/** The host lost entries or rights: all who may have them in a TLB are told. */
+/** Advice after which the host may lack entries that it had. */
+const TAKES_ENTRIES: ReadonlySet<number> = new Set([
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_PAGEOUT,
+  MADV_GUARD_INSTALL,
+]);
+
+/**
+ * The host lost entries or rights: all who may have them in a TLB are told. ENOMEM may be for a hole
+ * behind areas that were changed.
+ */
 function flushed(m: Machine, region: number, result: number): number {
-  if (result >= 0) (opsOfObject(m, region) as MshareWindows).flush(m, region);
+  if (result >= 0 || result === -Errno.ENOMEM)
+    (opsOfObject(m, region) as MshareWindows).flush(m, region);
   return result;
 }
 
