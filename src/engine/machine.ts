@@ -149,6 +149,8 @@ export class Machine {
   /** Last-level tables that this thread made in address spaces. */
   tablesMade = 0;
 
+  /** Touches that came through before `touchRange` stopped at one that did not. */
+  touchedPages = 0;
   /** Out-parameters of calls that find two things; valid until the next call. */
   foundFrame = 0;
   foundIndex = 0;

@@ -376,10 +376,15 @@ export class Process {
   }
 
   #touch(page: number, count: number, stride: number, isWrite: boolean): number {
+    const m = this.machine;
+    let done = 0;
     for (;;) {
-      if (this.machine.words[this.mm + MM_IS_REAPED] !== 0) return FAULT_OOM;
-      const result = touchRange(this.machine, this.mm, page, count, stride, isWrite);
+      if (m.words[this.mm + MM_IS_REAPED] !== 0) return FAULT_OOM;
+      const at = page + done * stride;
+      const result = touchRange(m, this.mm, at, count - done, stride, isWrite);
       if (result !== FAULT_OOM) return result;
+      // What came through needs no second touch: only who frees memory for the rest is new.
+      done += m.touchedPages;
       if (this.#system.killForMemory(0, this.pid) === undefined || !this.isAlive) return FAULT_OOM;
     }
   }

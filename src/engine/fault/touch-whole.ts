@@ -36,7 +36,16 @@ import {
 } from '../tables/entry.ts';
 import { isHuge } from '../tables/huge-entry.ts';
 import { runFlags, runHigh, runLow, setRun } from '../tables/leaf.ts';
-import { FORM_RUN, T_CONTENTS, T_COUNT, T_RULE, tableForm } from '../tables/table.ts';
+import {
+  FORM_RUN,
+  linkTable,
+  T_CONTENTS,
+  T_COUNT,
+  T_RULE,
+  tableCreate,
+  tableDestroy,
+  tableForm,
+} from '../tables/table.ts';
 import {
   makeUniform,
   UNIFORM_RUN,
@@ -81,12 +90,14 @@ export function touchWhole(
   // A huge page comes by an ordinary fault.
   if (object === 0 && wantsHuge(m, vma)) return 0;
   if (page % GIB_PAGES === 0 && room >= GIB_PAGES) {
-    if (takeWhole(m, mm, vma, object, page, GIB_PAGES, isWrite)) return GIB_PAGES;
+    const taken = takeWhole(m, mm, vma, object, page, GIB_PAGES, isWrite);
+    if (taken > 0) return taken;
   }
   if (room < SLOT_PAGES) return 0;
-  return takeWhole(m, mm, vma, object, page, SLOT_PAGES, isWrite) ? SLOT_PAGES : 0;
+  return takeWhole(m, mm, vma, object, page, SLOT_PAGES, isWrite);
 }
 
+/** The pages that were taken: all, of a GiB without room for its tables in one piece some, or 0. */
 function takeWhole(
   m: Machine,
   mm: number,
@@ -95,44 +106,66 @@ function takeWhole(
   page: number,
   pages: number,
   isWrite: boolean,
-): boolean {
+): number {
   const w = m.words;
   const level = pages === GIB_PAGES ? 1 : 0;
   const hi = Math.floor(page / m.loPages);
   const lo = page - hi * m.loPages;
   const present = findTable(m, mm, level, hi, lo);
   // Marked or stored: the page-by-page way brings it back.
-  if (present < 0) return false;
+  if (present < 0) return 0;
   if (present !== 0 && w[present + T_COUNT] !== 0) {
     m.foundIndex = 0;
-    return isTouched(m, present, level, isWrite);
+    return isTouched(m, present, level, isWrite) ? pages : 0;
   }
   const index = page - vmaStart(m, vma) + vmaPgoff(m, vma);
   let base = 0;
   if (object === 0) {
     base = takeFrames(m, pages, EXTENT_ANON);
-    if (base === 0) return false;
+    if (base === 0) return 0;
     if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
     formatExtents(m, base, pages, w[vma + V_ANON_VMA], index);
   } else {
     base = objectRun(m, object, index, pages);
-    if (base === 0) return false;
+    if (base === 0) return 0;
   }
   const table = ensureTable(m, mm, level, hi, lo);
   const entryFlags = object === 0 ? WRITTEN_PAGE : objectEntryFlags(m, vma, object, isWrite);
-  const isMapped = table !== 0 && mapRun(m, mm, table, level, base, entryFlags);
-  if (!isMapped) {
-    if (object === 0) freeFrames(m, base, pages);
-    return false;
+  let mapped = 0;
+  if (table !== 0) {
+    if (mapRun(m, mm, table, level, base, entryFlags)) mapped = pages;
+    else if (object !== 0) mapped = mapTables(m, mm, table, base, entryFlags);
   }
-  changeRunMappings(m, base, pages, 1);
+  if (mapped === 0) {
+    if (object === 0) freeFrames(m, base, pages);
+    return 0;
+  }
+  changeRunMappings(m, base, mapped, 1);
   const counters = mmCounters(m, mm);
-  w[counters + (object === 0 ? C_ANON : isShmem(m, object) ? C_SHMEM : C_FILE)] += pages;
+  w[counters + (object === 0 ? C_ANON : isShmem(m, object) ? C_SHMEM : C_FILE)] += mapped;
   const isAround =
     object !== 0 && !isWrite && (m.foundFrame === 0 || objectType(m, object) === OBJECT_FILE);
-  m.foundIndex = isAround ? pages / m.rules.faultAroundPages : pages;
+  m.foundIndex = isAround ? mapped / m.rules.faultAroundPages : mapped;
   w[counters + C_FAULTS] += m.foundIndex;
-  return true;
+  return mapped;
+}
+
+/** The runs of a GiB in tables of their own, as far as memory goes; the pages mapped. */
+function mapTables(m: Machine, mm: number, upper: number, base: number, flags: number): number {
+  const { reclaims } = m;
+  let i = 0;
+  for (; i < m.entryCount; i++) {
+    const leaf = tableCreate(m, mm, 0);
+    if (leaf === 0) break;
+    if (m.reclaims !== reclaims) {
+      // What was found before may be gone.
+      tableDestroy(m, mm, leaf);
+      break;
+    }
+    linkTable(m, upper, i, leaf);
+    setRun(m, mm, leaf, 0, SLOT_PAGES, base + i * SLOT_PAGES, flags);
+  }
+  return i * SLOT_PAGES;
 }
 
 /** Every page of the table is there and would take the touch without a fault or a changed bit. */

@@ -138,10 +138,37 @@ export function allocExtent(
   type: number = MIGRATE_MOVABLE,
   as: TakenAs = TAKEN_EACH,
 ): number {
+  return allocExtentAbove(m, extent, type, as, L.Z_LOW);
+}
+
+/**
+ * The same for 512 frames that are taken one by one in truth (the children of a uniform table): below the
+ * low watermark too, as single frames are, where reclaim has nothing to give. 0 where it has.
+ */
+export function allocSinglesExtent(m: Machine, extent: number, type: number): number {
+  const pfn = allocExtentAbove(m, extent, type, TAKEN_EACH, L.Z_LOW);
+  if (pfn !== 0 || m.isShared) return pfn;
+  if (m.kswapd.isAttached) {
+    m.kswapd.isWoken = true;
+  } else if (m.events.memoryShort !== null) {
+    m.reclaims++;
+    m.forgetWalk();
+    if (m.events.memoryShort(m, 64) > 0) return 0;
+  }
+  return allocExtentAbove(m, extent, type, TAKEN_EACH, L.Z_MIN);
+}
+
+function allocExtentAbove(
+  m: Machine,
+  extent: number,
+  type: number,
+  as: TakenAs,
+  mark: number,
+): number {
   const w = m.words;
   for (let zone = m.zoneCount - 1; zone >= 0; zone--) {
     const z = zoneAt(m, zone);
-    if (w[z + L.Z_FREE] - L.BLOCK_FRAMES < w[z + L.Z_LOW]) continue;
+    if (w[z + L.Z_FREE] - L.BLOCK_FRAMES < w[z + mark]) continue;
     if (type !== MIGRATE_MOVABLE && isMovableZone(m, zone)) continue;
     if (m.isShared) m.lock(z + L.Z_LOCK);
     const pfn = buddyAlloc(m, z, L.BLOCK_SHIFT, MIGRATE_MOVABLE);

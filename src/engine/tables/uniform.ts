@@ -1,5 +1,5 @@
 import { arenaAlloc, arenaFree } from '../arena.ts';
-import { allocExtent, freeExtent } from '../frames/alloc.ts';
+import { allocSinglesExtent, freeExtent } from '../frames/alloc.ts';
 import { blockOf, FRAME_WORDS, TYPE_INDEX, TYPE_TABLE } from '../frames/frame-record.ts';
 import { attachChunk, EXTENT_NONE, EXTENT_TABLES, setBlockExtent } from '../frames/pageblock.ts';
 import { B_MAPPING, H_UNIFORM_CONTENTS, H_ZERO_CONTENTS } from '../layout.ts';
@@ -79,7 +79,7 @@ export function makeUniform(
   const w = m.words;
   const isMm = w[owner + OWNER_KIND] === OWNER_MM;
   const type = isMm ? m.tableMigrateType : m.indexMigrateType;
-  const tablesPfn = allocExtent(m, EXTENT_TABLES, type);
+  const tablesPfn = allocSinglesExtent(m, EXTENT_TABLES, type);
   if (tablesPfn === 0) return false;
   const rule = arenaAlloc(m, RULE_CLASS);
   w[rule + U_KIND] = kind;
