@@ -14,6 +14,7 @@ import { metadataSection } from './html/metadata.ts';
 import { phasesSection } from './html/phases.ts';
 import { regionsSection } from './html/regions.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
+import { sharingSection } from './html/sharing.ts';
 import { type KernelPicture, spaceSection } from './html/space-picture.ts';
 import { STYLE } from './html/style.ts';
 import { figuresTable } from './html/tables.ts';
@@ -54,6 +55,7 @@ ${curvesSection(document, draw)}
 ${spaceSection(kernelPictures(document, pictures), moment)}
 ${figuresTable(document, run.kernel)}
 ${phasesSection(document)}
+${sharingSection(document)}
 ${metadataSection(document, draw)}
 ${latencySection(document, draw)}
 ${regionsSection(document, options.regions ?? [])}
