@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Random } from '../src/base/random.ts';
-import { COUNT_KINDS } from '../src/engine/counts/kinds.ts';
 import { type Pattern, patternFrames, shuffledTo, TABLE_ENTRIES } from './counts-frames.ts';
+import { findCountKind } from './counts-parameters.ts';
 
 /**
  * One thread with one kind of table: each kind is compiled for by itself. A message names a job; the
@@ -24,10 +24,7 @@ export interface CountsJob {
 export type CountsFigures = Readonly<Record<string, number>>;
 
 const start = workerData as CountsStart;
-const table = COUNT_KINDS.find(({ name }) => name === start.kind)!.attach(
-  start.buffer,
-  start.worker,
-);
+const table = findCountKind(start.kind).attach(start.buffer, start.worker);
 const frames = patternFrames(start.pattern, start.shared, 1);
 const random = new Random(start.worker + 1);
 const order = shuffledTo(start.shared, random);

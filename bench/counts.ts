@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { RHASHTABLE } from '../src/engine/counts/rhashtable.ts';
 import { COUNT_KINDS, type CountKind } from '../src/engine/index.ts';
 import { FRAMES_A_SHARED, machineFrames, type Pattern, TABLE_ENTRIES } from './counts-frames.ts';
+import { RHASHTABLE_VARIANTS } from './counts-parameters.ts';
 import type { CountsFigures, CountsJob, CountsStart } from './counts-worker.ts';
 import type { Bench } from './measure.ts';
 import { rowOf, type Unit } from './row.ts';
@@ -27,6 +29,7 @@ export async function benchCounts(bench: Bench): Promise<void> {
   }
   for (const threads of THREADS) await concurrent(bench, threads, shared);
   await resizing(bench, shared);
+  await parameters(bench, shared);
 }
 
 /** Values of each repeat, by kind and figure. */
@@ -97,8 +100,9 @@ async function inTurns(
   bench: Bench,
   crewOf: (kind: CountKind) => Crew,
   turn: (crew: Crew) => Promise<CountsFigures>,
+  kinds: readonly CountKind[] = COUNT_KINDS,
 ): Promise<Results> {
-  const crews = COUNT_KINDS.map((kind) => ({ kind, crew: crewOf(kind) }));
+  const crews = kinds.map((kind) => ({ kind, crew: crewOf(kind) }));
   const results: Results = new Map();
   try {
     // The first rounds measure V8's compilers.
@@ -245,4 +249,24 @@ async function resizing(bench: Bench, shared: number): Promise<void> {
     },
     FEW_PEERS,
   );
+}
+
+/** The same operations on rhashtables with other parameters; the peer is the one with the kernel's. */
+async function parameters(bench: Bench, shared: number): Promise<void> {
+  const results = await inTurns(
+    bench,
+    (kind) => new Crew(kind, 'random', shared, 1),
+    async (crew) => ({ ...(await one(crew, 'single')), ...(await one(crew, 'bytes')) }),
+    [RHASHTABLE, ...RHASHTABLE_VARIANTS],
+  );
+  const peer = RHASHTABLE.name;
+  const theirs = results.get(peer)!;
+  for (const figure of ['insert', 'remove', 'change', 'bytes']) {
+    const unit: Unit = figure === 'bytes' ? 'bytes/frame' : 'ns/entry';
+    const what = `${peer} with other parameters, ${shared} random frames: ${figure}`;
+    for (const { name } of RHASHTABLE_VARIANTS) {
+      const head = { name: `counts/parameters/${figure}/${name}`, what, unit, peer };
+      bench.onRow(rowOf(head, results.get(name)!.get(figure)!, theirs.get(figure)!));
+    }
+  }
 }

@@ -9,6 +9,7 @@ import { benchLLFree } from './llfree.ts';
 import { type Bench, type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
 import { benchMorsels } from './morsels.ts';
 import { benchMultiFault } from './multi-fault.ts';
+import { BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
 import { benchReplay } from './replay.ts';
 import type { Row } from './row.ts';
 import { benchTableReclaim } from './table-reclaim.ts';
@@ -16,11 +17,12 @@ import { benchTlb } from './tlb.ts';
 import { benchZap } from './zap.ts';
 
 export { type BenchOptions, DEFAULT_OPTIONS } from './measure.ts';
+export { BENCHMARK_NAMES } from './names.ts';
 export type { Row } from './row.ts';
 
 /** One file a question; docs/bench.md says what each measures. */
 interface Benchmark {
-  readonly name: string;
+  readonly name: BenchmarkName;
   readonly run: (bench: Bench) => Promise<void>;
   /** Why its peer cannot run here; null where it can, or where it needs none. */
   readonly whyNoPeer: () => string | null;
@@ -39,8 +41,6 @@ const BENCHMARKS: readonly Benchmark[] = [
   { name: 'replay', run: benchReplay, whyNoPeer: () => null },
   { name: 'tlb', run: benchTlb, whyNoPeer: () => null },
 ];
-
-export const BENCHMARK_NAMES: readonly string[] = [...new Set(BENCHMARKS.map(({ name }) => name))];
 
 export interface BenchResult {
   readonly rows: Row[];

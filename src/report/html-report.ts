@@ -9,14 +9,14 @@ import { curvesSection } from './html/curves.ts';
 import { framesSection } from './html/frame-map.ts';
 import { freedSection } from './html/freed.ts';
 import { latencySection } from './html/latency.ts';
-import { html, Markup, nothing } from './html/markup.ts';
+import { html, type Markup, nothing } from './html/markup.ts';
 import { metadataSection } from './html/metadata.ts';
+import { page } from './html/page.ts';
 import { phasesSection } from './html/phases.ts';
 import { regionsSection } from './html/regions.ts';
 import { differencesSection, methodSection } from './html/sections.ts';
 import { sharingSection } from './html/sharing.ts';
 import { type KernelPicture, spaceSection } from './html/space-picture.ts';
-import { STYLE } from './html/style.ts';
 import { figuresTable } from './html/tables.ts';
 import { formatCount, formatDuration } from './units.ts';
 
@@ -65,17 +65,6 @@ ${differencesSection(document, run)}
 ${methodSection(document, options.machine ?? '')}
 ${options.footer === undefined ? nothing : html`<footer>${options.footer}</footer>`}`;
   return `${page(document.trace.name, body).text}\n`;
-}
-
-function page(title: string, body: Markup): Markup {
-  return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>${title} - pagelab</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>${new Markup(STYLE)}</style></head>
-<body><main>
-${body}
-</main></body></html>`;
 }
 
 function about({ trace, runs }: RunDocument): Markup {

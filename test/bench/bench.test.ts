@@ -37,7 +37,10 @@ function countRows(): string[] {
     ...(pattern === 'dense' ? of('dense/bytes', goals) : []),
   ]);
   const threads = ['threads-1', 'threads-2', 'threads-4', 'resizing'];
-  return [...single, ...batches, ...threads.flatMap((name) => of(name, few))];
+  const parameters = ['insert', 'remove', 'change', 'bytes'].flatMap((what) =>
+    of(`parameters/${what}`, ['presized', 'sparse', 'no-shrinking']),
+  );
+  return [...single, ...batches, ...threads.flatMap((name) => of(name, few)), ...parameters];
 }
 
 const ROWS: Readonly<Record<string, readonly string[]>> = {

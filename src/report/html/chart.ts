@@ -1,5 +1,6 @@
 import { formatDecimal } from '../units.ts';
-import { Markup } from './markup.ts';
+import type { Markup } from './markup.ts';
+import { plotter } from './plot.ts';
 
 /** A curve that holds its value until the next point, in the units of the chart's axes. */
 export interface Line {
@@ -34,30 +35,9 @@ export interface Chart {
 export type Draw = (chart: Chart) => Markup;
 
 export async function chartDrawer(): Promise<Draw> {
-  const [Plot, { parseHTML }] = await Promise.all([
-    import('@observablehq/plot'),
-    import('linkedom'),
-  ]);
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  let drawn = 0;
-  return (chart) => {
-    drawn += 1;
-    const svg = Plot.plot({ ...frame(chart), document, marks: marks(Plot, chart) });
-    svg.querySelector('style')?.remove();
-    const id = `chart-${drawn}`;
-    for (const [tag, text] of [
-      ['desc', chart.description],
-      ['title', chart.title],
-    ] as const) {
-      const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
-      element.setAttribute('id', `${id}-${tag}`);
-      element.textContent = text;
-      svg.insertBefore(element, svg.firstChild);
-    }
-    svg.setAttribute('role', 'img');
-    svg.setAttribute('aria-labelledby', `${id}-title ${id}-desc`);
-    return new Markup(shortened(svg.outerHTML));
-  };
+  const { Plot, draw } = await plotter();
+  return (chart) =>
+    draw({ ...frame(chart), marks: marks(Plot, chart) }, chart.title, chart.description);
 }
 
 function frame(chart: Chart): object {
@@ -67,7 +47,6 @@ function frame(chart: Chart): object {
     ...chart.dots.map(({ y }) => y),
   );
   return {
-    className: 'plot',
     width: chart.width,
     height: chart.height,
     marginLeft: 52,
@@ -158,11 +137,4 @@ function marks(Plot: any, { lines, dots, isLog }: Chart): any[] {
   });
   const zero = isLog === true ? [] : [Plot.ruleY([0])];
   return [...zero, ...drawn, ...(dots.length > 0 ? [recorded] : [])];
-}
-
-/** Coordinates to a tenth of a pixel; texts stay. */
-function shortened(svg: string): string {
-  return svg.replace(/ (?:d|transform|[cxy][xy12]?)="[^"]*"/g, (attribute) =>
-    attribute.replace(/\d+\.\d{2,}/g, (number) => String(Math.round(Number(number) * 10) / 10)),
-  );
 }

@@ -17,6 +17,7 @@ body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 sys
 main { max-width: 1128px; margin: 0 auto; padding: 28px 24px 60px; }
 h1 { font-size: 26px; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 38px 0 6px; }
+h3 { font-size: 15px; margin: 22px 0 4px; }
 p { margin: 6px 0; max-width: 106ch; }
 ul { margin: 8px 0; padding-left: 20px; max-width: 112ch; }
 li { margin: 3px 0; overflow-wrap: anywhere; }
