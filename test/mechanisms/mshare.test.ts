@@ -16,6 +16,7 @@ import {
 } from '../../src/base/index.ts';
 import { loadPage, storePage } from '../../src/engine/fault/access.ts';
 import { FAULT_SIGSEGV } from '../../src/engine/fault/fault-codes.ts';
+import { TOY_GEOMETRY, X86_64_5LEVEL } from '../../src/engine/geometry.ts';
 import {
   MshareFs,
   MshareHandle,
@@ -24,6 +25,7 @@ import {
   O_EXCL,
   OBJECT_FILE,
   type Process,
+  regionAlignmentPages,
   regionHost,
   System,
   validateMachine,
@@ -317,5 +319,31 @@ describe('mshare', () => {
     system.exit(other);
     validateMachine(system.machine);
     assert.equal(mshareCounters(system.machine)['regions'], 0);
+  });
+
+  it('links one level below the top with five levels, at the top with three', () => {
+    for (const geometry of [X86_64_5LEVEL, TOY_GEOMETRY]) {
+      const system = new System({ geometry, nodeBytes: [64 * 2 ** 20], bufferMiB: 64 });
+      const { machine: m } = system;
+      const align = regionAlignmentPages(m) * 4096;
+      const owner = system.spawn(1);
+      const other = system.spawn(2);
+      const handle = MshareHandle.create(system, owner);
+      assert.ok(typeof handle !== 'number');
+      assert.equal(handle.ftruncate(align), 0);
+      assert.equal(handle.map(0, 8 * 4096, RW, MAP_ANONYMOUS), 0);
+      assert.equal(handle.attach(owner, 0, align, 2 * align), 2 * align);
+      assert.equal(handle.attach(other, 0, align, 3 * align), 3 * align);
+      assert.equal(owner.touch(2 * align, true, 4), 5);
+      assert.equal(other.touch(3 * align, true, 8), 5);
+      validateMachine(m);
+      // The host is emptied while windows lead to its table: that stays, and what is above it.
+      system.exit(owner);
+      validateMachine(m);
+      assert.equal(other.touch(3 * align, true), FAULT_SIGSEGV);
+      system.exit(other);
+      validateMachine(m);
+      assert.equal(mshareCounters(m)['regions'], 0);
+    }
   });
 });

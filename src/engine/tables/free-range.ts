@@ -26,6 +26,7 @@ export function freeTablesInRange(
   freeBelow(m, owner, root, m.words[owner + OWNER_ROOT_LEVEL], 0, start, end, floor, ceiling);
 }
 
+/** True if a table below stays, though its place may go: others lead to it (mshare v3's count on PUD pages). */
 function freeBelow(
   m: Machine,
   owner: number,
@@ -36,15 +37,16 @@ function freeBelow(
   end: number,
   floor: number,
   ceiling: number,
-): void {
+): boolean {
   const w = m.words;
   const span = entrySpan(m, level);
   if (level === 1 && isUniform(m, table)) {
     // Part of a uniform table only goes if all of it does; the caller's zap has broken it otherwise.
     if (base >= floor && base + span * m.entryCount <= ceiling)
       freeUniformChildren(m, owner, table);
-    return;
+    return false;
   }
+  let isKept = false;
   const first = Math.max(0, Math.floor((start - base) / span));
   const last = Math.min(m.entryCount - 1, Math.floor((end - 1 - base) / span));
   for (let i = first; i <= last; i++) {
@@ -56,13 +58,20 @@ function freeBelow(
       assert(word === 0 || from < floor || from + span > ceiling, 'a stored table holds entries');
       continue;
     }
-    if (level > 1) freeBelow(m, owner, child, level - 1, from, start, end, floor, ceiling);
-    if (from < floor || from + span > ceiling) continue;
-    // Others lead here: the table stays until its owner goes (mshare v3's count on PUD pages).
-    if (level > 1 && linksTo(m, child) > 0) continue;
+    const keeps =
+      level > 1 && freeBelow(m, owner, child, level - 1, from, start, end, floor, ceiling);
+    if (from < floor || from + span > ceiling) {
+      isKept ||= keeps;
+      continue;
+    }
+    if (keeps || (level > 1 && linksTo(m, child) > 0)) {
+      isKept = true;
+      continue;
+    }
     assert(w[child + T_COUNT] === 0, 'a table to be freed holds entries');
     freeTable(m, owner, child);
   }
+  return isKept;
 }
 
 /** Frees every table of an owner whose entries are all gone, the root included. */
