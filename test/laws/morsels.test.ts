@@ -73,6 +73,7 @@ class Program {
       () => this.clone(),
       () => this.freeze(),
       () => this.splitBase(),
+      () => this.splitBase(),
       () => this.splitOff(),
       () => this.clonePart(),
       () => this.embed(),
@@ -176,13 +177,14 @@ class Program {
 
   freeze(): void {
     const object = this.held();
-    if (object === undefined || this.random.below(3) > 0) return;
+    if (object === undefined || this.random.below(2) > 0) return;
     assert.equal(object.morsel.freeze(), object.isLent ? -Errno.EINVAL : 0);
     if (!object.isLent) object.isFrozen = true;
   }
 
   splitBase(): void {
-    const object = this.held();
+    const frozen = this.objects.filter((one) => one.isFrozen && one.morsel.object !== 0);
+    const object = this.random.below(3) === 0 ? this.held() : this.pick(frozen);
     if (object === undefined || this.objects.length >= 8) return;
     const child = object.morsel.split();
     if (!object.isFrozen) {
@@ -283,8 +285,8 @@ class Program {
   access(): void {
     const window = this.pick(this.windows);
     if (window === undefined) return;
-    const i = this.random.below(window.pages);
     const { values, isFrozen } = window.object;
+    const i = this.placeIn(window);
     const { machine: m } = this.system;
     const { mm } = window.process;
     const at = window.offset + i;
@@ -296,6 +298,14 @@ class Program {
     const old = storePage(m, mm, window.page + i, value);
     assert.equal(old, isFrozen ? FAULT_SIGSEGV : values[at]);
     if (!isFrozen) values[at] = value;
+  }
+
+  /** Most often a page that was written before, here or in what this was made from. */
+  placeIn({ object, offset, pages }: ModelWindow): number {
+    const i = this.random.below(pages);
+    const isAny = this.random.below(3) === 0;
+    for (let at = i; !isAny && at < pages; at++) if (object.values[offset + at] !== 0) return at;
+    return i;
   }
 
   held(): ModelObject | undefined {
@@ -351,7 +361,7 @@ export function runProgram(seed: number, steps: number): void {
 
 test('Morsels against a model that copies', (t: TestContext) => {
   const seed = seedOf(t);
-  const programs = Number(process.env['PAGELAB_MORSEL_PROGRAMS'] ?? 40);
+  const programs = Number(process.env['PAGELAB_MORSEL_PROGRAMS'] ?? 80);
   for (let i = 0; i < programs; i++) {
     try {
       runProgram(seed + i, 400);

@@ -34,7 +34,7 @@ export function buildPatched(patches: readonly Patch[]): string {
   for (const part of ['trace', 'lab']) {
     cpSync(join(ROOT, 'dist/src', part), join(folder, 'src', part), { recursive: true });
   }
-  for (const part of ['engine', 'counts', 'seed.js']) {
+  for (const part of ['engine', 'counts', 'laws', 'mechanisms', 'seed.js']) {
     cpSync(join(ROOT, 'dist/test', part), join(folder, 'test', part), { recursive: true });
   }
   return folder;
