@@ -17,6 +17,7 @@ import {
   C_ZERO,
   MM_TOTAL_VM,
   mmCounter,
+  pmdTables,
   vmPteTables,
 } from './space/mm.ts';
 import { OWNER_EMPTY_TABLES, OWNER_TABLES } from './tables/owner.ts';
@@ -67,7 +68,7 @@ export function countersOf(m: Machine, mm: number): Counters {
   return {
     vmPteKiB: vmPteTables(m, mm) * 4,
     pteTables: w[mm + OWNER_TABLES],
-    pmdTables: w[mm + OWNER_TABLES + 1],
+    pmdTables: pmdTables(m, mm),
     pudTables: m.geometry.levels > 3 ? w[mm + OWNER_TABLES + 2] : 0,
     emptyTables: w[mm + OWNER_EMPTY_TABLES],
     presentPages: anon + file + shmem + special + mmCounter(m, mm, C_ZERO),
@@ -169,7 +170,7 @@ export function readGauges(m: Machine, mm: number, into: Float64Array): void {
   const shmem = mmCounter(m, mm, C_SHMEM);
   into[0] = vmPteTables(m, mm) * 4;
   into[1] = w[mm + OWNER_TABLES];
-  into[2] = w[mm + OWNER_TABLES + 1];
+  into[2] = pmdTables(m, mm);
   into[3] = m.geometry.levels > 3 ? w[mm + OWNER_TABLES + 2] : 0;
   into[4] = w[mm + OWNER_EMPTY_TABLES];
   into[5] = anon + file + shmem + mmCounter(m, mm, C_SPECIAL) + mmCounter(m, mm, C_ZERO);

@@ -76,6 +76,7 @@ export {
   type HugeSizeEnabled,
   type KhugepagedSettings,
 } from './huge/settings.ts';
+export { type HugetlbWork, hugetlbCounters } from './hugetlb/window-ops.ts';
 export type { KsmCounters } from './ksm/counters.ts';
 export { attachKsm, type Ksm } from './ksm/ksm.ts';
 export { type RegionUse, regionUse } from './ksm/region-use.ts';

@@ -12,6 +12,7 @@ import {
   type SizeOrders,
   sizeOrdersOf,
 } from './huge/settings.ts';
+import type { Hugetlb } from './hugetlb/window-ops.ts';
 import type { Ksm } from './ksm/ksm.ts';
 import type { KsmSettings } from './ksm/settings.ts';
 import * as L from './layout.ts';
@@ -72,6 +73,10 @@ export interface MachineOptions {
   compactionProactiveness?: number;
   /** Samepage merging, over its defaults (ksm/settings.ts); a `System` puts it on. None where not said. */
   ksm?: Partial<KsmSettings>;
+  /** vm.nr_hugepages: 2 MiB pages set aside (hugetlb/), as far as there are such; a `System` takes them. */
+  hugetlbPages?: number;
+  /** Tables of hugetlb mappings are shared where they can be; default true, as in Linux. */
+  hugetlbPmdSharing?: boolean;
   /** Size of the engine's buffer in MiB: address space, touched only as far as it is used. */
   bufferMiB?: number;
 }
@@ -212,6 +217,9 @@ export class Machine {
   /** References to tables and pages that several entries lead to; null before the first (counts/). */
   shareCounts: CountTable | null = null;
   shareCountKind: CountKind | null = null;
+
+  /** Pages of 2 MiB set aside; null where there are none of that size, and on shared machines. */
+  hugetlb: Hugetlb | null = null;
 
   /** Samepage merging; null where there is none. */
   ksm: Ksm | null = null;

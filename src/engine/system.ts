@@ -6,6 +6,8 @@ import { fillPage } from './fault/fill.ts';
 import { touchRange } from './fault/touch.ts';
 import { makeRoom } from './frames/make-room.ts';
 import { setThpDisable } from './huge/thp-disable.ts';
+import { createHugetlbFile } from './hugetlb/file.ts';
+import { attachHugetlb } from './hugetlb/window-ops.ts';
 import { attachKsm } from './ksm/ksm.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { objectCreate, objectPut } from './objects/object.ts';
@@ -57,6 +59,7 @@ export class System {
       machineOrOptions instanceof Machine ? machineOrOptions : Machine.create(machineOrOptions);
     attachReclaim(this.machine);
     const isMachine = machineOrOptions instanceof Machine;
+    attachHugetlb(this.machine, isMachine ? {} : machineOrOptions);
     if (!isMachine && machineOrOptions.ksm !== undefined)
       attachKsm(this.machine, machineOrOptions.ksm);
   }
@@ -147,6 +150,13 @@ export class System {
   /** A file or shared memory to map; OBJECT_* as type. The caller holds a reference. */
   createObject(type: number, sizeBytes: number): number {
     return objectCreate(this.machine, type, sizeBytes);
+  }
+
+  /** A file of huge pages (hugetlbfs, memfd_create with MFD_HUGETLB). The caller holds a reference. */
+  createHugetlbFile(sizeBytes: number): number {
+    const { hugetlb } = this.machine;
+    assert(hugetlb !== null, 'a machine without pages of 2 MiB');
+    return createHugetlbFile(this.machine, hugetlb, sizeBytes);
   }
 
   closeObject(object: number): void {

@@ -28,6 +28,7 @@ import {
   blockZone,
   EXTENT_ABSENT,
   EXTENT_ANON,
+  EXTENT_HUGETLB,
   EXTENT_MORSEL,
   EXTENT_NONE,
   EXTENT_OBJECT,
@@ -188,6 +189,7 @@ function countBlock(m: Machine, pfn: number, found: FrameCounts): number {
   if (pfn < RESERVED_FRAMES) found.reserved += L.BLOCK_FRAMES;
   else if (extent === EXTENT_TABLES) found.tables += L.BLOCK_FRAMES;
   else if (extent === EXTENT_ANON) found.anon += L.BLOCK_FRAMES;
+  else if (extent === EXTENT_HUGETLB) found.windowPages += L.BLOCK_FRAMES;
   else if (extent === EXTENT_MORSEL) found.windowPages += L.BLOCK_FRAMES;
   else if (extent === EXTENT_OBJECT) found.objects += L.BLOCK_FRAMES;
   else assert(extent === EXTENT_NONE && chunk !== 0, `pageblock at ${pfn} is nothing`);

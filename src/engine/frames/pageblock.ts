@@ -40,10 +40,12 @@ export const EXTENT_OBJECT = 2;
 export const EXTENT_TABLES = 3;
 /** 512 pages of a Morsel (mechanisms/morsels). */
 export const EXTENT_MORSEL = 4;
+/** A page of the hugetlb pool, free or not (hugetlb/pool.ts). */
+export const EXTENT_HUGETLB = 5;
 /** Memory that is there but not in use (a memory block that is offline). */
-export const EXTENT_OFFLINE = 5;
+export const EXTENT_OFFLINE = 6;
 /** No memory is there: room for hot-plug. */
-export const EXTENT_ABSENT = 6;
+export const EXTENT_ABSENT = 7;
 
 /** Zone of a pageblock that is in none. */
 export const NO_ZONE = 15;

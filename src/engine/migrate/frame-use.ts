@@ -23,6 +23,7 @@ import {
 import {
   blockExtent,
   EXTENT_ANON,
+  EXTENT_HUGETLB,
   EXTENT_MORSEL,
   EXTENT_NONE,
   EXTENT_OBJECT,
@@ -103,6 +104,7 @@ function extentUse(m: Machine, block: number, pfn: number): FrameUse {
       return pfn < RESERVED_FRAMES ? 'kernel' : 'free';
     case EXTENT_ANON:
       return 'anon';
+    case EXTENT_HUGETLB:
     case EXTENT_MORSEL:
       return 'kernel';
     case EXTENT_OBJECT:

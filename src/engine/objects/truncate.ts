@@ -1,3 +1,4 @@
+import { Errno } from '../../base/index.ts';
 import { freeExtent } from '../frames/alloc.ts';
 import { blockOf, FRAME_ORPHAN, frameRecord, setFrameFlags } from '../frames/frame-record.ts';
 import { addMapping, dropMapping } from '../frames/map-count.ts';
@@ -32,14 +33,18 @@ import {
 } from './object.ts';
 import { lockMappings, lockPages, unlockMappings, unlockPages } from './object-lock.ts';
 import { swapSlotPut } from './swap.ts';
+import { isTablesObject, opsOfObject } from './window.ts';
 
 const cursor = new LeafCursor();
 
 /**
- * Sets the object's size (ftruncate). Pages beyond it go, from all mappings too, private copies
+ * Sets the object's size (ftruncate); 0, or a negative errno for a size that it cannot have. Pages beyond it go, from all mappings too, private copies
  * included (unmap_mapping_range with even_cows); the mappings' tables stay.
  */
-export function truncateObject(m: Machine, object: number, sizeBytes: number): void {
+export function truncateObject(m: Machine, object: number, sizeBytes: number): number {
+  if (isTablesObject(m, object)) {
+    return opsOfObject(m, object).parts?.truncate(m, object, sizeBytes) ?? -Errno.EINVAL;
+  }
   const from = Math.ceil(sizeBytes / 4096);
   const wasOffline = enter(m);
   lockMappings(m, object);
@@ -50,6 +55,7 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
   if (from < old) removePages(m, object, from, OBJECT_PAGES_MAX, ZAP_KEEP_GUARDS);
   unlockMappings(m, object);
   leave(m, wasOffline);
+  return 0;
 }
 
 /**
@@ -57,6 +63,10 @@ export function truncateObject(m: Machine, object: number, sizeBytes: number): v
  * but not private copies.
  */
 export function punchObject(m: Machine, object: number, start: number, end: number): void {
+  if (isTablesObject(m, object)) {
+    opsOfObject(m, object).parts?.punch(m, object, start, end);
+    return;
+  }
   const wasOffline = enter(m);
   lockMappings(m, object);
   removePages(m, object, start, end, ZAP_OBJECT_ONLY | ZAP_KEEP_GUARDS);

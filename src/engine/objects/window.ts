@@ -1,7 +1,8 @@
 import { assert } from '../../base/index.ts';
 import { H_OBJECT_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { V_OBJECT, V_OBJECT_NEXT } from '../space/vma.ts';
+import { VM_WINDOW } from '../space/vm-flags.ts';
+import { V_FLAGS, V_OBJECT, V_OBJECT_NEXT } from '../space/vma.ts';
 import { O_NEXT, O_TYPE, O_VMAS, OBJECT_TABLES, objectCreate } from './object.ts';
 
 /**
@@ -19,9 +20,40 @@ export const O_FLAVOR = 20;
 export const O_OWN = 21;
 export const O_OWN_WORDS = 11;
 
+/**
+ * What ordinary calls do to a part of a window, where they may: bounds in pages, results 0 or a negative
+ * errno.
+ */
+export interface PartOps {
+  /** Whether an area may be cut there. */
+  checkCut(m: Machine, vma: number, page: number): number;
+  /** The area is about to be cut there. */
+  cut(m: Machine, vma: number, page: number): void;
+  protect(m: Machine, vma: number, start: number, end: number, prot: number): number;
+  /** Advice about contents. */
+  advise(m: Machine, vma: number, start: number, end: number, advice: number): number;
+  /** `copy` is the child's area; false: no memory. */
+  fork(m: Machine, vma: number, copy: number): boolean;
+  /** Entries of [start, start + pages) go to the area `made`, which begins at `target`; false: no memory. */
+  move(
+    m: Machine,
+    vma: number,
+    made: number,
+    start: number,
+    target: number,
+    pages: number,
+  ): boolean;
+  /** PROT_* bits of an area. */
+  rightsOf(m: Machine, vma: number): number;
+  truncate(m: Machine, object: number, sizeBytes: number): number;
+  punch(m: Machine, object: number, start: number, end: number): void;
+}
+
 /** What a kind of object that is mapped by its tables does. */
 export interface WindowOps {
   readonly name: string;
+  /** Null: a window stays as it was mapped, and goes as a whole. */
+  readonly parts: PartOps | null;
   /** Addresses of its windows of so many pages are multiples of this, pages. */
   alignmentPages(m: Machine, object: number, pages: number): number;
   /** 0, or a negative errno for a mapping that cannot be. */
@@ -101,6 +133,12 @@ export function isTablesObject(m: Machine, object: number): boolean {
 
 export function opsOfObject(m: Machine, object: number): WindowOps {
   return m.windowOps[m.words[object + O_FLAVOR]] as WindowOps;
+}
+
+/** Of any area: null where it is none whose parts calls may change. */
+export function partOpsOf(m: Machine, vma: number): PartOps | null {
+  if ((m.words[vma + V_FLAGS] & VM_WINDOW) === 0) return null;
+  return opsOfWindow(m, vma).parts;
 }
 
 /** Of an area with VM_WINDOW. */

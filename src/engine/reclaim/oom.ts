@@ -6,6 +6,7 @@ import {
   C_FILE,
   C_SHMEM,
   C_SWAP,
+  MM_HUGETLB_TABLES,
   MM_IS_REAPED,
   MM_NEXT,
   MM_PID,
@@ -90,5 +91,6 @@ export function oomPoints(m: Machine, mm: number): number {
   for (let level = 0; level < m.geometry.levels - 1; level++) {
     points += m.words[mm + OWNER_TABLES + level];
   }
+  points += m.words[mm + MM_HUGETLB_TABLES];
   return points + Math.ceil(m.words[mm + MM_POOL_BYTES] / 4096);
 }

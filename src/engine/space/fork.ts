@@ -86,8 +86,11 @@ function copyArea(m: Machine, parent: number, child: number, vma: number): boole
   // A truncation comes before the copy or after it: it must find the pages in both or in one.
   lockMappings(m, object);
   if (object !== 0) linkObjectVma(m, object, copy);
-  if ((flags & VM_WINDOW) !== 0) opsOfWindow(m, copy).attached(m, child, copy);
-  const isDone = (flags & VM_WIPEONFORK) !== 0 || copyMapped(m, parent, child, vma, copy, flags);
+  const isWindow = (flags & VM_WINDOW) !== 0;
+  if (isWindow) opsOfWindow(m, copy).attached(m, child, copy);
+  const isDone = isWindow
+    ? (opsOfWindow(m, copy).parts?.fork(m, vma, copy) ?? true)
+    : (flags & VM_WIPEONFORK) !== 0 || copyMapped(m, parent, child, vma, copy, flags);
   unlockMappings(m, object);
   return isDone;
 }

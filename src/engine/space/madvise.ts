@@ -31,6 +31,7 @@ import { unshareRange } from '../ksm/unshare.ts';
 import type { Machine } from '../machine.ts';
 import { objectGet, objectPut } from '../objects/object.ts';
 import { punchObject } from '../objects/truncate.ts';
+import { partOpsOf } from '../objects/window.ts';
 import { ageRange, freeLazily } from '../reclaim/age.ts';
 import { unshareEdges, unshareSlots } from '../tables/shared-range.ts';
 import { ZAP_KEEP_GUARDS, ZAP_RECLAIM_TABLES, zapRange } from '../tables/zap.ts';
@@ -39,6 +40,7 @@ import { modifyVma } from './merge.ts';
 import { madvisePopulate } from './populate.ts';
 import * as VM from './vm-flags.ts';
 import { findVma, V_FLAGS, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from './vma.ts';
+import { refusesCut } from './window.ts';
 
 /** madvise(2): 0 or a negative errno. */
 export function madvise(m: Machine, mm: number, addr: number, len: number, advice: number): number {
@@ -141,7 +143,9 @@ function adviseArea(
   if (!unshareFor(m, mm, vma, start, end, advice)) return -Errno.ENOMEM;
   const flags = m.words[vma + V_FLAGS];
   // What lies in a window is its object's, and is advised there (mshare: "to be rejected").
-  if ((flags & VM.VM_WINDOW) !== 0 && !changesAreas(advice)) return -Errno.EINVAL;
+  if ((flags & VM.VM_WINDOW) !== 0 && !changesAreas(advice)) {
+    return partOpsOf(m, vma)?.advise(m, vma, start, end, advice) ?? -Errno.EINVAL;
+  }
   const isPinned = (flags & (VM.VM_LOCKED | VM.VM_PFNMAP)) !== 0;
   switch (advice) {
     case MADV_DONTNEED:
@@ -180,6 +184,7 @@ function adviseArea(
       const changed = changedFlags(m, vma, flags, advice);
       if (changed < 0 && changed > -4096) return changed;
       if (changed === flags) return 0;
+      if (refusesCut(m, vma, start) || refusesCut(m, vma, end)) return -Errno.EINVAL;
       if (modifyVma(m, vma, start, end, changed) === 0) return -Errno.ENOMEM;
       if (advice === MADV_MERGEABLE) m.ksm?.enter(mm);
       return 0;
@@ -252,7 +257,9 @@ function changedFlags(m: Machine, vma: number, flags: number, advice: number): n
     case MADV_DONTDUMP:
       return flags | VM.VM_DONTDUMP;
     case MADV_DODUMP:
-      return (flags & special) !== 0 ? -Errno.EINVAL : flags & ~VM.VM_DONTDUMP;
+      return (flags & special) !== 0 && (flags & VM.VM_HUGETLB) === 0
+        ? -Errno.EINVAL
+        : flags & ~VM.VM_DONTDUMP;
     case MADV_HUGEPAGE:
       return (flags & ~VM.VM_NOHUGEPAGE) | VM.VM_HUGEPAGE;
     case MADV_NOHUGEPAGE:

@@ -2,6 +2,7 @@ import type { Machine } from '../machine.ts';
 import { anonVmaClone, hadUncowedParents, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma, objectPut, unlinkObjectVma } from '../objects/object.ts';
 import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
+import { partOpsOf } from '../objects/window.ts';
 import { MM_VMA_COUNT } from './mm.ts';
 import { VM_DONTEXPAND, VM_MAYBE_GUARD, VM_MIXEDMAP, VM_PFNMAP } from './vm-flags.ts';
 import {
@@ -52,6 +53,7 @@ export function splitVmaUnchecked(
   const pgoff = vmaPgoff(m, vma);
   const upperPgoff = pgoff + (page - start);
   const object = m.words[vma + V_OBJECT];
+  partOpsOf(m, vma)?.cut(m, vma, page);
   // The old area gives way before the new one enters the list; a truncation sees neither half alone.
   lockMappings(m, object);
   let made = 0;

@@ -37,6 +37,9 @@ export const MM_IS_REAPED = 38; // 1 after the OOM killer of a shared machine ch
 export const MM_THP_DISABLE = 39; // THP_DISABLE_* (huge/eligible.ts)
 /** The object whose pages it holds, where it is no process's (mshare's host); else 0. */
 export const MM_REGION = 40;
+/** Tables that hang in its tree without being its own alone, and pages of 2 MiB (hugetlb/). */
+export const MM_HUGETLB_TABLES = 41;
+export const MM_HUGETLB = 42;
 export const MM_LIST_SEQ = 37; // odd while the VMA list is being changed
 /** From here one group of counters a cpu, each written by its own thread only; the value is the sum. */
 export const MM_COUNTERS = 48;
@@ -138,7 +141,12 @@ export function vmPteTables(m: Machine, mm: number): number {
   const w = m.words;
   const t = mm + OWNER_TABLES;
   const below = m.geometry.levels - 1;
-  return w[t] + w[t + 1] + (below > 2 ? w[t + 2] : 0);
+  return w[t] + pmdTables(m, mm) + (below > 2 ? w[t + 2] : 0);
+}
+
+/** Tables of level 1; one that several address spaces have counts in each (huge_pmd_share). */
+export function pmdTables(m: Machine, mm: number): number {
+  return m.words[mm + OWNER_TABLES + 1] + m.words[mm + MM_HUGETLB_TABLES];
 }
 
 export function mmDouble(m: Machine, mm: number, field: number): number {

@@ -4,6 +4,7 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NONBLOCK,
   MAP_NORESERVE,
@@ -13,6 +14,8 @@ import {
   MAP_SHARED_VALIDATE,
   MAP_STACK,
 } from '../../base/index.ts';
+import { isHugetlbObject } from '../hugetlb/area.ts';
+import { mmapHugetlb } from '../hugetlb/mmap.ts';
 import { H_FRAMES, H_SWAP_SLOTS } from '../layout.ts';
 import type { Machine } from '../machine.ts';
 import {
@@ -74,8 +77,11 @@ export function mmap(
   off: number,
 ): number {
   if (off % 4096 !== 0) return -Errno.EINVAL;
-  if (len === 0) return -Errno.EINVAL;
   const isAnon = (flags & MAP_ANONYMOUS) !== 0;
+  if ((flags & MAP_HUGETLB) !== 0 || (object !== 0 && isHugetlbObject(m, object))) {
+    return mmapHugetlb(m, mm, addr, len, prot, flags, isAnon ? 0 : object, off);
+  }
+  if (len === 0) return -Errno.EINVAL;
   const pages = Math.ceil(len / 4096);
   if (pages > m.geometry.userPages) return -Errno.ENOMEM;
   if (m.words[mm + MM_VMA_COUNT] > m.rules.maxMapCount) return -Errno.ENOMEM;

@@ -1,5 +1,6 @@
 import { Errno } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
+import { partOpsOf } from '../objects/window.ts';
 import { unshareSlots } from '../tables/shared-range.ts';
 import { modifyVma } from './merge.ts';
 import { hasMemoryFor } from './mmap.ts';
@@ -53,7 +54,9 @@ function protectPiece(
   rights: number,
 ): number {
   const old = m.words[vma + V_FLAGS];
-  if ((old & VM_WINDOW) !== 0) return -Errno.EINVAL;
+  if ((old & VM_WINDOW) !== 0) {
+    return partOpsOf(m, vma)?.protect(m, vma, start, end, rights) ?? -Errno.EINVAL;
+  }
   let flags = (old & ~VM_ACCESS_FLAGS) | rights;
   // The VM_MAY* bits stand four places higher.
   if ((rights & ~(old >> 4) & VM_ACCESS_FLAGS) !== 0) return -Errno.EACCES;

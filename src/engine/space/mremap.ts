@@ -1,9 +1,11 @@
 import { Errno, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../base/index.ts';
+import { isHugetlb } from '../hugetlb/area.ts';
 import { unshareRange } from '../ksm/unshare.ts';
 import type { Machine } from '../machine.ts';
 import { anonVmaClone, unlinkAnonVmas } from '../objects/anon-vma.ts';
 import { linkObjectVma } from '../objects/object.ts';
 import { lockMappings, unlockMappings } from '../objects/object-lock.ts';
+import { partOpsOf } from '../objects/window.ts';
 import { moveTables } from '../tables/move.ts';
 import { mergeNewRange } from './merge.ts';
 import { pinLockedPages } from './mlock.ts';
@@ -66,6 +68,8 @@ export function mremap(
   const newPages = Math.ceil(newLen / 4096);
   const error = checkParams(m, mm, addr, oldPages, newPages, flags, newAddr);
   if (error < 0) return error;
+  const vma = vmaLookup(m, mm, addr / 4096);
+  if (vma === 0) return -Errno.EFAULT;
   const r: Remap = {
     start: addr / 4096,
     oldPages,
@@ -73,16 +77,23 @@ export function mremap(
     target: Math.floor(newAddr / 4096),
     flags,
   };
-  const vma = vmaLookup(m, mm, r.start);
-  if (vma === 0) return -Errno.EFAULT;
+  if (isHugetlb(m, vma) && !alignHugetlb(m, r)) return -Errno.EINVAL;
   const unfit = checkArea(m, vma, r);
   if (unfit < 0) return unfit;
   const result = hasTarget(flags)
-    ? oldPages === newPages && (flags & MREMAP_FIXED) !== 0 && m.rules.hasMultiVmaMremap
+    ? r.oldPages === r.newPages && (flags & MREMAP_FIXED) !== 0 && m.rules.hasMultiVmaMremap
       ? moveEachArea(m, mm, r)
       : moveTo(m, mm, r)
     : resizeInPlace(m, mm, vma, r);
   return result < 0 ? result : result * 4096;
+}
+
+/** align_hugetlb: lengths are rounded up; such an area never grows. False: EINVAL. */
+function alignHugetlb(m: Machine, r: Remap): boolean {
+  const huge = m.entryCount;
+  r.oldPages = Math.ceil(r.oldPages / huge) * huge;
+  r.newPages = Math.ceil(r.newPages / huge) * huge;
+  return r.start % huge === 0 && r.target % huge === 0 && r.newPages <= r.oldPages;
 }
 
 /** The caller names or lets the kernel choose a new place in any case (vrm_implies_new_addr). */
@@ -120,7 +131,7 @@ function checkArea(m: Machine, vma: number, r: Remap): number {
   const flags = m.words[vma + V_FLAGS];
   if (r.newPages <= r.oldPages && !hasTarget(r.flags)) return 0;
   // A window stays where it is: nothing in the postings moves the links.
-  if (isWindow(m, vma) && hasTarget(r.flags)) return -Errno.EINVAL;
+  if (isFixedWindow(m, vma) && hasTarget(r.flags)) return -Errno.EINVAL;
   if (r.oldPages === 0 && (flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -Errno.EINVAL;
   const isFixedShape = (flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0;
   if ((r.flags & MREMAP_DONTUNMAP) !== 0 && isFixedShape) return -Errno.EINVAL;
@@ -130,6 +141,10 @@ function checkArea(m: Machine, vma: number, r: Remap): number {
   if (!isMultiMove && needed > vmaEnd(m, vma) - r.start) return -Errno.EFAULT;
   if (r.newPages <= r.oldPages) return 0;
   return isFixedShape ? -Errno.EFAULT : 0;
+}
+
+function isFixedWindow(m: Machine, vma: number): boolean {
+  return isWindow(m, vma) && partOpsOf(m, vma) === null;
 }
 
 /** mremap_at: without a target. */
@@ -207,7 +222,7 @@ function moveTo(m: Machine, mm: number, r: Remap): number {
   }
   const vma = vmaLookup(m, mm, r.start);
   if (vma === 0) return -Errno.EFAULT;
-  if (isWindow(m, vma)) return -Errno.EINVAL;
+  if (isFixedWindow(m, vma)) return -Errno.EINVAL;
   let target = r.target;
   if ((r.flags & MREMAP_FIXED) === 0 && isTaken(m, mm, target, r.newPages)) {
     target = findGapTopDown(m, mm, r.newPages);
@@ -269,9 +284,13 @@ function moveArea(m: Machine, mm: number, vma: number, r: Remap): number {
   // A truncation would look for a page at one place, then the other, and miss it on its way.
   const object = w[source + V_OBJECT];
   lockMappings(m, object);
-  const isMoved = moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below);
+  const parts = partOpsOf(m, source);
+  const isMoved =
+    parts === null
+      ? moveTables(m, mm, r.start - below, r.target - below, r.oldPages + below)
+      : parts.move(m, source, copied, r.start, r.target, r.oldPages);
   // As the kernel: what was moved goes back, the new area goes.
-  if (!isMoved) moveTables(m, mm, r.target, r.start, r.oldPages);
+  if (!isMoved && parts === null) moveTables(m, mm, r.target, r.start, r.oldPages);
   unlockMappings(m, object);
   if (!isMoved) {
     unmapRange(m, mm, r.target, r.target + r.newPages);

@@ -9,7 +9,7 @@ import { raiseSequence } from './mmap-lock.ts';
 import { VM_LOCKED } from './vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
 import { vmaStartWrite } from './vma-lock.ts';
-import { isWindow } from './window.ts';
+import { refusesCut } from './window.ts';
 
 /** munmap(2) of [start, end) pages. Holes are fine. 0 or -ENOMEM (too many areas). */
 export function unmapRange(m: Machine, mm: number, start: number, end: number): number {
@@ -34,12 +34,11 @@ export function unmapRange(m: Machine, mm: number, start: number, end: number): 
   return 0;
 }
 
-/** A window goes as a whole or not at all (may_split of mm/mshare.c). */
+/** A window that may not be cut at an end of the range (may_split of vm_operations_struct). */
 function cutsWindow(m: Machine, mm: number, at: number, start: number, end: number): boolean {
   const first = vmaAt(m, mm, at);
-  if (isWindow(m, first) && (vmaStart(m, first) < start || vmaEnd(m, first) > end)) return true;
   const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
-  return isWindow(m, last) && vmaEnd(m, last) > end;
+  return refusesCut(m, first, start) || refusesCut(m, last, end);
 }
 
 /** Tables at both ends that keep entries of what stays must not be shared any more; false: no memory. */

@@ -2,6 +2,7 @@ import { Errno } from '../../base/index.ts';
 import { FAULT_OOM, FAULT_SIGBUS, FAULT_SIGSEGV } from '../fault/fault-codes.ts';
 import { touchRange } from '../fault/touch.ts';
 import type { Machine } from '../machine.ts';
+import { partOpsOf } from '../objects/window.ts';
 import {
   VM_ACCESS_FLAGS,
   VM_LOCKONFAULT,
@@ -31,7 +32,7 @@ export function populateRange(
     if (vma === 0 || vmaStart(m, vma) >= end) break;
     const from = Math.max(at, vmaStart(m, vma));
     at = Math.min(end, vmaEnd(m, vma));
-    const flags = m.words[vma + V_FLAGS];
+    const flags = flagsWithRights(m, vma);
     if ((flags & (VM_PFNMAP | VM_LOCKONFAULT | VM_WINDOW)) !== 0) continue;
     if ((flags & VM_ACCESS_FLAGS) === 0) {
       if (ignoreErrors) continue;
@@ -60,7 +61,7 @@ export function madvisePopulate(
   while (at < end) {
     const vma = findVma(m, mm, at);
     if (vma === 0 || vmaStart(m, vma) > at) return -Errno.ENOMEM;
-    const flags = m.words[vma + V_FLAGS];
+    const flags = flagsWithRights(m, vma);
     if ((flags & VM_PFNMAP) !== 0) return -Errno.EINVAL;
     // The slow way to a user page does not know windows: SIGBUS there (handle_mm_fault).
     if ((flags & VM_WINDOW) !== 0) return -Errno.EFAULT;
@@ -72,4 +73,11 @@ export function madvisePopulate(
     at = to;
   }
   return 0;
+}
+
+/** An area's flags; of a window whose parts calls may change with its rights, as if it were none. */
+function flagsWithRights(m: Machine, vma: number): number {
+  const parts = partOpsOf(m, vma);
+  const flags = m.words[vma + V_FLAGS];
+  return parts === null ? flags : (flags & ~VM_WINDOW) | parts.rightsOf(m, vma);
 }

@@ -23,6 +23,17 @@ export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
 /** A window (objects/window.ts), as mshare's VM_MSHARE; the bit is another's in Linux (VM_ARCH_1). */
 export const VM_WINDOW = 0x1000000;
+/**
+ * An area of hugetlb pages: a window, so VM_READ and its like are clear, and its rights stand in bits of
+ * their own (hugetlb/area.ts). OWNER: the reservations of a private area are its own (HPAGE_RESV_OWNER);
+ * LOST: a page was taken from it, so that faults are refused (HPAGE_RESV_UNMAPPED).
+ */
+export const VM_HUGETLB = 0x400000;
+export const VM_HUGETLB_READ = 0x200;
+export const VM_HUGETLB_WRITE = 0x1000;
+export const VM_HUGETLB_EXEC = 0x4000;
+export const VM_HUGETLB_OWNER = 0x800000;
+export const VM_HUGETLB_LOST = 0x8000000;
 export const VM_WIPEONFORK = 0x2000000;
 export const VM_DONTDUMP = 0x4000000;
 export const VM_MIXEDMAP = 0x10000000;

@@ -1,13 +1,20 @@
 import { Errno, MAP_FIXED, MAP_FIXED_NOREPLACE } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
-import { opsOfObject } from '../objects/window.ts';
+import { opsOfObject, partOpsOf } from '../objects/window.ts';
 import { findGapTopDown, intersects, mapRegion } from './mmap.ts';
 import { VM_DONTEXPAND, VM_MAY_ALL, VM_MAYSHARE, VM_SHARED, VM_WINDOW } from './vm-flags.ts';
-import { V_FLAGS, vmaLookup } from './vma.ts';
+import { V_FLAGS, vmaEnd, vmaLookup, vmaStart } from './vma.ts';
 
 /** True for an area onto an object that is mapped by its tables (objects/window.ts). */
 export function isWindow(m: Machine, vma: number): boolean {
   return (m.words[vma + V_FLAGS] & VM_WINDOW) !== 0;
+}
+
+/** True if the area is a window that may not be cut at the page. */
+export function refusesCut(m: Machine, vma: number, page: number): boolean {
+  if (!isWindow(m, vma) || page <= vmaStart(m, vma) || page >= vmaEnd(m, vma)) return false;
+  const parts = partOpsOf(m, vma);
+  return parts === null || parts.checkCut(m, vma, page) < 0;
 }
 
 /**

@@ -115,6 +115,7 @@ export function freeUniformChildren(m: Machine, owner: number, table: number): v
   freeExtent(m, w[rule + U_TABLES_PFN]);
   arenaFree(m, RULE_CLASS, rule);
   w[table + T_COUNT] = 0;
+  w[table + T_RULE] = 0;
   w[table + T_CONTENTS] = w[H_ZERO_CONTENTS];
   setTableForm(m, table, FORM_EMPTY);
   countTables(m, owner, 0, -512);

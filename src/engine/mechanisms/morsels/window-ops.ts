@@ -30,6 +30,7 @@ import { validateMorsels } from './validate.ts';
 /** Windows onto Morsels: mapping is one entry, a fault is the object's. */
 export class MorselWindows implements WindowOps {
   readonly name = 'morsels';
+  readonly parts = null;
   readonly store: MorselStore;
 
   constructor(store: MorselStore) {

@@ -44,6 +44,7 @@ export interface MshareWork {
 /** Windows onto mshare's regions: the fault, the link, the way back. */
 export class MshareWindows implements WindowOps {
   readonly name = 'mshare';
+  readonly parts = null;
   readonly work: MshareWork = {
     links: 0,
     peakLinks: 0,

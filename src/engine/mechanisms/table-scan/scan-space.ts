@@ -1,6 +1,6 @@
 import type { Machine } from '../../machine.ts';
 import { raiseSequence } from '../../space/mmap-lock.ts';
-import { VM_HUGEPAGE } from '../../space/vm-flags.ts';
+import { VM_HUGEPAGE, VM_WINDOW } from '../../space/vm-flags.ts';
 import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from '../../space/vma.ts';
 import { countFreedTables } from '../../tables/emptied.ts';
 import { isSharedTable } from '../../tables/shared-entry.ts';
@@ -38,7 +38,8 @@ export function scanSpace(
   }
   const span = m.entryCount;
   for (let vma = vmaAt(m, mm, at); vma !== 0; vma = vmaAt(m, mm, ++at)) {
-    if ((m.words[vma + V_FLAGS] & VM_HUGEPAGE) !== 0) continue;
+    // Windows have tables of others, and no tables of the last level.
+    if ((m.words[vma + V_FLAGS] & (VM_HUGEPAGE | VM_WINDOW)) !== 0) continue;
     const start = Math.ceil(vmaStart(m, vma) / span) * span;
     const end = Math.floor(vmaEnd(m, vma) / span) * span;
     if (start === end) continue;
