@@ -1,4 +1,5 @@
 import { type TestContext, test } from 'node:test';
+import type { Geometry } from '../../src/engine/geometry.ts';
 import {
   type MachineOptions,
   mshareCounters,
@@ -7,6 +8,7 @@ import {
 } from '../../src/engine/index.ts';
 import { seedOf } from '../seed.ts';
 import { MshareProgram } from './mshare-program.ts';
+import { SMALL } from './sharing-run.ts';
 
 /** mshare shows every sharer what a model without page tables says, and leaves nothing behind. */
 interface Plan {
@@ -16,8 +18,11 @@ interface Plan {
 }
 
 const MIB = 2 ** 20;
+/** A level above that of the links, as where P4D and PGD are two. */
+const FIVE_LEVELS: Geometry = { ...SMALL, name: 'test, 5 levels of 8', levels: 5 };
 const PLANS: readonly Plan[] = [
   { name: 'much memory', options: {} },
+  { name: 'five levels', options: { geometry: FIVE_LEVELS } },
   {
     name: 'memory is short',
     options: { nodeBytes: [8 * MIB], swapBytes: 64 * MIB },

@@ -13,8 +13,19 @@ const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'tables/free-range.ts',
-        from: '    if (level > 1 && linksTo(m, child) > 0) continue;\n',
-        to: '',
+        from: 'if (keeps || (level > 1 && linksTo(m, child) > 0)) {',
+        to: 'if (keeps) {',
+      },
+    ],
+  },
+  {
+    name: 'with five levels the table above a linked one is freed',
+    run: { file: 'laws/mshare.test', only: 'five levels' },
+    patches: [
+      {
+        file: 'tables/free-range.ts',
+        from: 'if (keeps || (level > 1 && linksTo(m, child) > 0)) {',
+        to: 'if (level > 1 && linksTo(m, child) > 0) {',
       },
     ],
   },
@@ -36,13 +47,14 @@ const MUTANTS: readonly Mutant[] = [
       { file: 'tables/zap.ts', from: '    opsOfWindow(m, vma).detach(m, mm, vma);\n', to: '' },
       {
         file: 'tables/free-range.ts',
-        from: '    if (level > 1) freeBelow(m, owner, child',
+        from: '    const keeps =\n      level > 1 && freeBelow(',
         to: `    if (isLink(m, table, i)) {
       unlinkForeign(m, table, i);
       (m.windowOps[0] as unknown as { work: { links: number } }).work.links -= 1;
       continue;
     }
-    if (level > 1) freeBelow(m, owner, child`,
+    const keeps =
+      level > 1 && freeBelow(`,
       },
       {
         file: 'tables/free-range.ts',
