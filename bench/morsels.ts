@@ -10,6 +10,7 @@ import {
   System,
 } from '../src/engine/index.ts';
 import { type Bench, measurePair, nsPerOperation, type Side } from './measure.ts';
+import { rowOf } from './row.ts';
 
 const GIB = 2 ** 30;
 const CALLS = 1000;
@@ -208,20 +209,20 @@ const STORM_PAGES = 65_536;
 
 /** The fault handler with each table of share counts: every page of a clone written once, in two orders. */
 async function storms(bench: Bench): Promise<void> {
+  const { repeats, seconds } = bench.options;
   for (const order of ['ascending', 'random'] as const) {
-    const [ours, ...peers] = COUNT_KINDS.map((kind) => new Storm(kind, order));
-    for (const peer of peers) {
-      await measurePair(
-        bench,
-        {
-          name: `morsels/storm-${order}/${peer.kind.name}`,
-          what: `clone of ${STORM_PAGES} pages, each written by the parent in ${order} order, clone given back`,
-          peer: peer.kind.name,
-          unit: 'ns/page',
-        },
-        (ours as Storm).side(),
-        peer.side(),
-      );
+    const storms = COUNT_KINDS.map((kind) => new Storm(kind, order));
+    for (const storm of storms) storm.warmUp();
+    const results = new Map<string, number[]>(COUNT_KINDS.map(({ name }) => [name, []]));
+    // All tables in each repeat, so that all can be compared with each other.
+    for (let i = 0; i < repeats; i++) {
+      for (const storm of storms) results.get(storm.kind.name)!.push(storm.run(seconds));
+    }
+    const [[, ours], ...peers] = [...results] as [[string, number[]], ...[string, number[]][]];
+    for (const [peer, theirs] of peers) {
+      const name = `morsels/storm-${order}/${peer}`;
+      const what = `clone of ${STORM_PAGES} pages, each written by the parent in ${order} order, clone given back`;
+      bench.onRow(rowOf({ name, what, peer, unit: 'ns/page' }, ours, theirs));
     }
   }
 }
@@ -245,13 +246,12 @@ class Storm {
     for (const page of this.#order) this.#process.touch(PLACE + page * 4096, true);
   }
 
-  side(): Side {
-    return {
-      run: (seconds) => nsPerOperation(seconds, STORM_PAGES, () => this.#round()),
-      warmUp: () => {
-        for (let i = 0; i < 4; i++) this.#round();
-      },
-    };
+  run(seconds: number): number {
+    return nsPerOperation(seconds, STORM_PAGES, () => this.#round());
+  }
+
+  warmUp(): void {
+    for (let i = 0; i < 4; i++) this.#round();
   }
 
   #round(): number {

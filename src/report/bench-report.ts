@@ -18,7 +18,7 @@ export async function benchReport(
   document: BenchDocument,
   { footer }: BenchReportOptions = {},
 ): Promise<string> {
-  const { rows, notes } = document;
+  const { rows, notes, host } = document;
   assert(rows.length > 0, 'a report needs at least one row');
   const plot = await plotter();
   const groups = benchmarksOf(rows);
@@ -27,7 +27,7 @@ export async function benchReport(
   const clear = paired.filter(({ ratioLow }) => ratioLow > 1).length;
   const behind = paired.filter(({ ratioHigh }) => ratioHigh < 1).length;
   const title = `Benchmarks: ${listInWords(names)}`;
-  const body = html`<header><h1>${title}</h1><p class="about">${formatCount(rows.length)} rows</p></header>
+  const body = html`<header><h1>${title}</h1><p class="about">${formatCount(rows.length)} rows · ${host ?? 'machine not recorded'}</p></header>
 <div class="lead"><p>Of ${formatCount(paired.length)} rows with a peer ours is better in every pair of ${formatCount(clear)}, and worse in every pair of ${formatCount(behind)}.</p></div>
 ${notes.map((note) => html`<p>${note}</p>`)}
 ${questionsSection(answersOf(rows))}

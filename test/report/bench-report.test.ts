@@ -49,6 +49,7 @@ const DOCUMENT: BenchDocument = {
     row('morsels/<b>&', 10, 20),
   ],
   notes: ['zap is left out: <no kernel>'],
+  host: '2 x processor',
 };
 
 // biome-ignore lint/suspicious/noExplicitAny: linkedom's document has the DOM's types, which are not here
@@ -91,7 +92,10 @@ test('the report loads nothing, escapes names, and says each drawing in words', 
   for (const table of document.querySelectorAll('table')) {
     assert.ok(table.querySelector('caption') !== null);
   }
-  assert.match(document.querySelector('main')?.textContent ?? '', /zap is left out/);
+  assert.match(
+    document.querySelector('main')?.textContent ?? '',
+    /2 x processor(?:.|\n)*zap is left out/,
+  );
 });
 
 test('one row is enough, with a peer or without', async () => {
@@ -138,7 +142,8 @@ test('the answers to the questions are computed from the rows', () => {
 
 test('documents are joined by name, the last one counts', () => {
   const other = { rows: [row('fork/exit', 1, 2)], notes: ['a'] };
-  const { rows, notes } = joinDocuments([DOCUMENT, other]);
+  const { rows, notes, host } = joinDocuments([DOCUMENT, other]);
+  assert.equal(host, '2 x processor');
   assert.equal(rows.length, DOCUMENT.rows.length);
   assert.equal(rows.find(({ name }) => name === 'fork/exit')?.ours, 1);
   assert.deepEqual(notes, [...DOCUMENT.notes, 'a']);
@@ -151,6 +156,7 @@ test('what --json wrote is read back; anything else is named with its place', ()
     [[], /no "rows"/],
     [{ rows: [] }, /"rows" is empty/],
     [{ rows: [good], notes: [1] }, /"notes"/],
+    [{ rows: [good], host: 5 }, /"host": want a text/],
     [{ rows: [good, 5] }, /rows\[1\]: want an object/],
     [{ rows: [{ ...good, name: '' }] }, /rows\[0\]: "name": want a text/],
     [{ rows: [{ ...good, ours: '1' }] }, /rows\[0\]: "ours": want a number above 0/],

@@ -12,6 +12,7 @@ import {
   parseBenchDocument,
 } from '../../report/index.ts';
 import { readText, writeFileAtomically } from '../files.ts';
+import { hostText } from '../host-text.ts';
 import { print, printJson } from '../output.ts';
 import { collect } from './run.ts';
 
@@ -74,19 +75,20 @@ async function measure(name: string | undefined, flags: BenchFlags): Promise<Ben
   }
   // Loaded only here: the other commands do without, and start faster.
   const { runBenchmarks } = await import('../../../bench/index.ts');
-  return await runBenchmarks(name, { repeats, seconds }, (row) => {
+  const result = await runBenchmarks(name, { repeats, seconds }, (row) => {
     if (stderr.isTTY) stderr.write(`${row.name} done\n`);
   });
+  return { ...result, host: hostText() };
 }
 
 /** Rows that were measured before, of one benchmark or of all. */
 function read(name: string | undefined, paths: readonly string[]): BenchDocument {
   const documents = paths.map((path) => parseBenchDocument(readText(path), path));
-  const { rows, notes } = joinDocuments(documents);
-  if (name === undefined) return { rows, notes };
-  const chosen = rows.filter((row) => row.name.startsWith(`${name}/`));
+  const joined = joinDocuments(documents);
+  if (name === undefined) return joined;
+  const chosen = joined.rows.filter((row) => row.name.startsWith(`${name}/`));
   if (chosen.length === 0) throw new InputError(`${paths.join(', ')}: no rows of '${name}'`);
-  return { rows: chosen, notes };
+  return { ...joined, rows: chosen };
 }
 
 async function writeBenchReport(path: string, result: BenchDocument): Promise<void> {

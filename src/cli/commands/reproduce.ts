@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { cpus, release, type as systemType } from 'node:os';
 import { stderr } from 'node:process';
 import type { Command } from 'commander';
 import { FIGURES, type FigureContext, findFigures, reproduce } from '../../lab/index.ts';
 import { reproducedMarkdown, reproducedText } from '../../report/index.ts';
 import { traceOpener, writeFileAtomically } from '../files.ts';
+import { hostText } from '../host-text.ts';
 import { hasColor, print, printJson } from '../output.ts';
 import { recordingPath } from '../sources.ts';
 
@@ -60,11 +60,4 @@ function contextOfThisMachine(): FigureContext {
       return measureLLFree();
     },
   };
-}
-
-/** The machine in words: what a measured figure belongs to. */
-function hostText(): string {
-  const [first, ...others] = cpus();
-  const processors = `${1 + others.length} x ${first?.model.trim() ?? 'processor'}`;
-  return `${processors}, ${systemType()} ${release()}, Node ${process.version}`;
 }

@@ -26,6 +26,8 @@ export interface BenchDocument {
   readonly rows: readonly BenchRow[];
   /** What was left out, and why. */
   readonly notes: readonly string[];
+  /** The machine that measured, in words; several if documents were joined. */
+  readonly host?: string;
 }
 
 /** A row with a peer. */
@@ -52,13 +54,17 @@ export function parseBenchDocument(text: string, source: string): BenchDocument 
   } catch {
     throw new InputError(`${source}: not JSON, ${wanted}`);
   }
-  const { rows, notes = [] } = isObject(value) ? value : {};
+  const { rows, notes = [], host } = isObject(value) ? value : {};
   if (!Array.isArray(rows)) throw new InputError(`${source}: no "rows", ${wanted}`);
   if (rows.length === 0) throw new InputError(`${source}: "rows" is empty, ${wanted}`);
   if (!Array.isArray(notes) || !notes.every((note) => typeof note === 'string')) {
     throw new InputError(`${source}: "notes": want a list of texts`);
   }
-  return { rows: rows.map((row, at) => parseRow(row, `${source}: rows[${at}]`)), notes };
+  if (host !== undefined && typeof host !== 'string') {
+    throw new InputError(`${source}: "host": want a text`);
+  }
+  const parsed = rows.map((row, at) => parseRow(row, `${source}: rows[${at}]`));
+  return { rows: parsed, notes, ...(host === undefined ? {} : { host }) };
 }
 
 function parseRow(row: unknown, place: string): BenchRow {
@@ -92,5 +98,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 export function joinDocuments(documents: readonly BenchDocument[]): BenchDocument {
   const rows = new Map<string, BenchRow>();
   for (const document of documents) for (const row of document.rows) rows.set(row.name, row);
-  return { rows: [...rows.values()], notes: documents.flatMap(({ notes }) => notes) };
+  const hosts = new Set(documents.flatMap(({ host }) => (host === undefined ? [] : [host])));
+  return {
+    rows: [...rows.values()],
+    notes: documents.flatMap(({ notes }) => notes),
+    ...(hosts.size === 0 ? {} : { host: [...hosts].join('; ') }),
+  };
 }

@@ -84,7 +84,7 @@ function size(rows: Rows): (string | undefined)[] {
 
 function concurrency(rows: Rows): (string | undefined)[] {
   const one = tableValues(rows, 'counts/threads-1');
-  return [2, 4].map((threads) => {
+  return [2, 4, 8, 16].map((threads) => {
     const values = tableValues(rows, `counts/threads-${threads}`);
     const all = [...values].flatMap(([table, rate]) => {
       const alone = one.get(table);
@@ -200,12 +200,7 @@ function against(rows: Rows, prefix: string, what: string): string | undefined {
   const ours = tableValues(rows, prefix).get(OUR_TABLE);
   const [first] = pairs;
   if (first === undefined || ours === undefined) return undefined;
-  // Pairs that were measured by themselves, minutes apart: each with what ours took beside it.
-  const isApart = new Set(pairs.map((row) => row.ours)).size > 1;
-  const all = pairs.map((row) => {
-    const beside = isApart ? ` beside ${value(row.ours, row)}` : '';
-    return `${row.peer} ${value(row.theirs, row)}${beside}, ${pairText(row)}`;
-  });
+  const all = pairs.map((row) => `${row.peer} ${value(row.theirs, row)}, ${pairText(row)}`);
   return `${what}: ${OUR_TABLE} ${value(ours, first)}; ${all.join('; ')}.`;
 }
 

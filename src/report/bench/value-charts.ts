@@ -1,5 +1,5 @@
 import { type BenchRow, isPaired } from './document.ts';
-import { OUR_TABLE, tablePairs, tableValues } from './values.ts';
+import { tablePairs, tableValues } from './values.ts';
 
 /** Values side by side: a bar for each series in each group. */
 export interface ValueChart {
@@ -32,6 +32,7 @@ interface Question {
 }
 
 const LESS = 'Less is better.';
+const THREADS = [1, 2, 4, 8, 16];
 const SINGLE = ['insert', 'remove', 'hit', 'miss', 'change'] as const;
 
 /** What seed 003 asks of tables of share counts, a chart each. */
@@ -59,11 +60,7 @@ const QUESTIONS: readonly Question[] = [
   {
     title: 'Threads on the same frames',
     note: 'Operations of all threads together. More is better.',
-    prefixes: {
-      1: 'counts/threads-1',
-      2: 'counts/threads-2',
-      4: 'counts/threads-4',
-    },
+    prefixes: Object.fromEntries(THREADS.map((n) => [n, `counts/threads-${n}`])),
     groupAxis: 'threads',
   },
   {
@@ -73,7 +70,7 @@ const QUESTIONS: readonly Question[] = [
   },
   {
     title: 'Write storm after a clone, the fault handler with each table',
-    note: `Every page written once; end to end, with the copy of the page's entry and the frame. Each table was measured in turns with ${OUR_TABLE}, one after the other: for the comparison see the ratios. ${LESS}`,
+    note: `Every page written once; end to end, with the copy of the page's entry and the frame. ${LESS}`,
     prefixes: {
       ascending: 'morsels/storm-ascending',
       random: 'morsels/storm-random',

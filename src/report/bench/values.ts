@@ -17,7 +17,7 @@ export function tableValues(rows: readonly BenchRow[], prefix: string): Map<stri
   const pairs = tablePairs(rows, prefix);
   const values = new Map<string, number>();
   if (pairs.length === 0) return values;
-  // Where each pair was measured by itself, ours has as many medians as there are peers.
+  // One median, unless rows of several runs were joined.
   values.set(OUR_TABLE, middleOf(pairs.map(({ ours }) => ours)));
   for (const table of TABLES) {
     const pair = pairs.find(({ peer }) => peer === table);

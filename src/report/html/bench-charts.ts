@@ -63,7 +63,8 @@ function bars({ Plot, draw }: Plotter, chart: ValueChart): Markup {
   const options = {
     width: HALF,
     height: domain.length * BAR + 44,
-    marginLeft: seriesWidth + widthOf(groups),
+    // Bold takes more room.
+    marginLeft: seriesWidth + widthOf(groups) * 1.15,
     marginRight: 58,
     marginTop: 6,
     marginBottom: 38,

@@ -23,7 +23,8 @@ function partOf(plotter: Plotter, { name, rows }: RowGroup, charted: ReadonlySet
     charts.length === 0
       ? nothing
       : html`<div class="charts">${charts.map((chart) => valueFigure(plotter, chart))}</div>`;
-  return html`<h3>${name}</h3>${values}${ratioFigure(plotter, name, rows)}${rowsTable(name, rows)}`;
+  const head = name.includes('/') || name.includes(':') ? html`<h3>${name}</h3>` : nothing;
+  return html`${head}${values}${ratioFigure(plotter, name, rows)}${rowsTable(name, rows)}`;
 }
 
 function valueFigure(plotter: Plotter, chart: ValueChart): Markup {

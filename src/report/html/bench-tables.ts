@@ -19,7 +19,7 @@ ${ratios.map((text) => html`<td>${text}</td>`)}<td>${repeats}</td><td class="wor
   });
   return html`<div class="scroll tall"><table>
 <caption>${name}: medians; ratio above 1: ours is better; worst and best: of the pairs</caption>
-<thead><tr><th scope="col">row</th><th scope="col">ours</th><th scope="col">peer's</th>
+<thead><tr><th scope="col" class="words">row</th><th scope="col">ours</th><th scope="col">peer's</th>
 <th scope="col" class="words">peer</th><th scope="col" class="words">unit</th><th scope="col">ratio</th>
 <th scope="col">worst</th><th scope="col">best</th><th scope="col">line at</th><th scope="col">pairs</th>
 <th scope="col" class="words">what</th></tr></thead>
