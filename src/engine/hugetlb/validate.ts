@@ -1,7 +1,7 @@
 import { assert } from '../../base/index.ts';
 import { H_MM_LIST } from '../layout.ts';
 import type { Machine } from '../machine.ts';
-import { objectsOf } from '../objects/window.ts';
+import { objectsOf, type WindowFrames } from '../objects/window.ts';
 import { MM_HUGETLB, MM_HUGETLB_TABLES, MM_NEXT } from '../space/mm.ts';
 import { VM_HUGETLB_OWNER } from '../space/vm-flags.ts';
 import { V_FLAGS, V_OBJECT, vmaAt, vmaEnd, vmaStart } from '../space/vma.ts';
@@ -29,7 +29,7 @@ interface Found {
  * Recomputes from entries and arrays: map counts, links and their counts, the pool's numbers. Every page of
  * the pool is free, a file's, or private and mapped.
  */
-export function validateHugetlb(m: Machine, hugetlb: Hugetlb): { tables: number; pages: number } {
+export function validateHugetlb(m: Machine, hugetlb: Hugetlb): WindowFrames {
   const found: Found = {
     maps: new Map(),
     links: new Map(),
@@ -49,7 +49,9 @@ export function validateHugetlb(m: Machine, hugetlb: Hugetlb): { tables: number;
     assert(countHugeEntries(m, table) === entries, 'a huge page outside any hugetlb area');
   }
   checkPool(m, hugetlb, found);
-  return { tables: hugetlb.work.tables, pages: hugetlb.pool.total * m.entryCount };
+  // No entry means one: only tables that several have are in the share counts.
+  const shared = [...found.links.values()].filter((links) => links > 1).length;
+  return { tables: hugetlb.work.tables, pages: hugetlb.pool.total * m.entryCount, shared };
 }
 
 function walkSpace(m: Machine, hugetlb: Hugetlb, mm: number, found: Found): void {

@@ -2,7 +2,12 @@ import { Errno, InputError } from '../../base/index.ts';
 import { MISS } from '../fault/access.ts';
 import type { Machine } from '../machine.ts';
 import { contentsOfFrame } from '../objects/contents.ts';
-import { type PartOps, registerWindowOps, type WindowOps } from '../objects/window.ts';
+import {
+  type PartOps,
+  registerWindowOps,
+  type WindowFrames,
+  type WindowOps,
+} from '../objects/window.ts';
 import { C_FAULTS, mmCounters } from '../space/mm.ts';
 import { VM_HUGETLB_WRITE } from '../space/vm-flags.ts';
 import { V_FLAGS, V_MM, vmaEnd } from '../space/vma.ts';
@@ -133,7 +138,7 @@ export class Hugetlb implements WindowOps {
 
   attached(): void {}
 
-  validate(m: Machine): { tables: number; pages: number } {
+  validate(m: Machine): WindowFrames {
     return validateHugetlb(m, this);
   }
 
