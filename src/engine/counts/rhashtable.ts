@@ -57,7 +57,13 @@ export function rhashtableWith(name: string, set: RhashtableOptions = {}): Count
   return {
     name,
     bytesFor({ entries, workers }) {
-      const buckets = 4 * 2 ** Math.ceil(Math.log2(Math.max(64, (entries * 4) / 3)));
+      const most = Math.max(
+        64,
+        (entries * 4) / 3,
+        set.minSize ?? 0,
+        ((set.nelemHint ?? 0) * 4) / 3,
+      );
+      const buckets = 4 * 2 ** Math.ceil(Math.log2(most));
       const elements = 2 * (entries + 256 * workers);
       return bufferBytes(elements * ELEMENT_WORDS + 2 * buckets + 65_536, workers);
     },

@@ -132,6 +132,6 @@ export function isLessBetter(unit: string): boolean {
 
 function valuesOf(row: BenchRow): Map<string, number> {
   const ours = new Map([['ours', row.ours]]);
-  if (isPaired(row)) ours.set(row.peer === 'goal' ? 'goal' : 'peer', row.theirs);
+  if (isPaired(row)) ours.set(row.peer, row.theirs);
   return ours;
 }
