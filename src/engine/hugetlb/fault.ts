@@ -7,11 +7,12 @@ import {
 } from '../fault/fault-codes.ts';
 import { BLOCK_FRAMES } from '../layout.ts';
 import type { Machine } from '../machine.ts';
+import { anonVmaPrepare } from '../objects/anon-vma.ts';
 import { objectSize } from '../objects/object.ts';
 import { eachWindow } from '../objects/window.ts';
 import { C_COW, C_FAULTS, MM_HUGETLB, mmCounters } from '../space/mm.ts';
 import { VM_HUGETLB_LOST, VM_HUGETLB_OWNER, VM_HUGETLB_WRITE } from '../space/vm-flags.ts';
-import { V_FLAGS, V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
+import { V_ANON_VMA, V_FLAGS, V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
 import { indexOfPage, isSharedArea, VM_HUGETLB_ACCESS } from './area.ts';
 import { frameOfEntry, HUGE_OF_FILE, HUGE_WRITE, hugeEntry, setHugeEntry } from './entries.ts';
 import { fileOf, RESERVED, setSlot, slotOf } from './file.ts';
@@ -73,19 +74,21 @@ function noPage(
     if (pfn === 0) return FAULT_SIGBUS;
     if (slot <= RESERVED) setSlot(m, file, at, pfn);
     entry = pfn | HUGE_OF_FILE | ((flags & VM_HUGETLB_WRITE) !== 0 ? HUGE_WRITE : 0);
-  } else if (slot > RESERVED && !isWrite) {
+  } else if (slot > RESERVED) {
     entry = slot | HUGE_OF_FILE;
   } else {
+    if (w[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
     const pfn = takePrivate(m, hugetlb, vma, at);
     if (pfn === 0) return FAULT_SIGBUS;
-    if (slot > RESERVED) copyContents(m, slot, pfn);
     entry = pfn | (isWrite ? HUGE_WRITE : 0);
   }
   setHugeEntry(m, table, index, entry);
   addPageMapping(m, frameOfEntry(entry), 1);
   w[w[vma + V_MM] + MM_HUGETLB] += 1;
   hugetlb.work.faults += 1;
-  return FAULT_DONE;
+  // A private write to the file's page: mapped first, then copied; a copy that fails leaves the mapping.
+  const isCopied = isWrite && slot > RESERVED && !isSharedArea(m, vma);
+  return isCopied ? writeProtected(m, hugetlb, vma, table, index, page) : FAULT_DONE;
 }
 
 /** A page for a private area: one that it was promised, if it still has that for this place. */
@@ -126,6 +129,7 @@ function writeProtected(
     setHugeEntry(m, table, index, entry | HUGE_WRITE);
     return FAULT_DONE;
   }
+  if (m.words[vma + V_ANON_VMA] === 0) anonVmaPrepare(m, vma);
   copyContents(m, pfn, copy);
   setHugeEntry(m, table, index, copy | HUGE_WRITE);
   addPageMapping(m, copy, 1);

@@ -1,7 +1,7 @@
 import { Errno } from '../../base/index.ts';
 import { arenaAllocZeroed, arenaFree, classFor } from '../arena.ts';
 import type { Machine } from '../machine.ts';
-import { O_REFS, objectGet, objectPut, objectSize, setObjectSize } from '../objects/object.ts';
+import { objectGet, objectPut, objectSize, setObjectSize } from '../objects/object.ts';
 import { createTablesObject, eachWindow, O_OWN, objectsOf } from '../objects/window.ts';
 import { VM_HUGETLB_OWNER } from '../space/vm-flags.ts';
 import { V_FLAGS, V_MM, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
@@ -170,15 +170,21 @@ function removePages(
   isTruncate: boolean,
 ): void {
   objectGet(m, file);
-  for (const object of objectsOf(m, hugetlb.flavor)) {
-    if (fileOf(m, object) !== file || m.words[object + O_REFS] === 0) continue;
-    eachWindow(m, object, (vma) => {
-      const shift = vmaPgoff(m, vma) - vmaStart(m, vma);
-      const start = Math.max(vmaStart(m, vma), from * m.entryCount - shift);
-      const end = Math.min(vmaEnd(m, vma), isTruncate ? Infinity : to * m.entryCount - shift);
-      if (start < end) zapPart(m, hugetlb, m.words[vma + V_MM], vma, start, end);
-    });
+  for (const vma of areasInOrder(m, hugetlb, file)) {
+    const shift = vmaPgoff(m, vma) - vmaStart(m, vma);
+    const start = Math.max(vmaStart(m, vma), from * m.entryCount - shift);
+    const end = Math.min(vmaEnd(m, vma), isTruncate ? Infinity : to * m.entryCount - shift);
+    if (start < end) zapPart(m, hugetlb, m.words[vma + V_MM], start, end);
   }
   dropFilePages(m, hugetlb, file, from, to, isTruncate);
   objectPut(m, file);
+}
+
+/** All areas of a file by offset, the oldest first (i_mmap): the last one empties a table that several have. */
+function areasInOrder(m: Machine, hugetlb: Hugetlb, file: number): number[] {
+  const areas: number[] = [];
+  for (const object of objectsOf(m, hugetlb.flavor)) {
+    if (fileOf(m, object) === file) eachWindow(m, object, (vma) => areas.unshift(vma));
+  }
+  return areas.sort((a, b) => vmaPgoff(m, a) - vmaPgoff(m, b));
 }

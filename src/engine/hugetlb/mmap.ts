@@ -12,7 +12,7 @@ import {
   MAP_SHARED_VALIDATE,
 } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
-import { objectPut, objectSize, setObjectSize } from '../objects/object.ts';
+import { objectGet, objectPut, objectSize, setObjectSize } from '../objects/object.ts';
 import { MM_DEF_FLAGS, MM_VMA_COUNT } from '../space/mm.ts';
 import { findGapTopDown, intersects, mapRegion } from '../space/mmap.ts';
 import { unmapRange } from '../space/munmap.ts';
@@ -28,7 +28,8 @@ import {
   VM_SHARED,
   VM_WINDOW,
 } from '../space/vm-flags.ts';
-import { hugetlbRights, isHugetlbObject } from './area.ts';
+import { findVma, V_OBJECT, vmaEnd, vmaStart } from '../space/vma.ts';
+import { hugetlbRights, isHugetlb, isHugetlbObject, isSharedArea } from './area.ts';
 import { createHugetlbFile, createView, reserveFile } from './file.ts';
 import type { Hugetlb } from './window-ops.ts';
 
@@ -61,16 +62,34 @@ export function mmapHugetlb(
   const isShared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE;
   if (!isShared && type !== MAP_PRIVATE) return -Errno.EINVAL;
   if ((flags & MAP_GROWSDOWN) !== 0) return -Errno.EINVAL;
+  // What is there goes first, also where the reservation then fails (vms_clean_up_area).
+  // But the files of what was there are held until then (vms_complete_munmap_vmas).
+  const held = sharedFilesIn(m, mm, start, start + pages);
   const error = unmapRange(m, mm, start, start + pages);
-  if (error < 0) return error;
   const file = object !== 0 ? object : createHugetlbFile(m, hugetlb, pages * 4096);
-  const mapped = mapFile(m, hugetlb, mm, file, start, pages, off / 4096, prot, flags, isShared);
+  const mapped =
+    error < 0
+      ? error
+      : mapFile(m, hugetlb, mm, file, start, pages, off / 4096, prot, flags, isShared);
   if (object === 0) objectPut(m, file);
+  for (const one of held) objectPut(m, one);
   if (mapped < 0) return mapped;
   const isLocked = (flags & MAP_LOCKED) !== 0 || (m.words[mm + MM_DEF_FLAGS] & VM_LOCKED) !== 0;
   const isPopulate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
   if (isLocked || isPopulate) populateRange(m, mm, start, start + pages, true);
   return start * 4096;
+}
+
+/** The files of shared hugetlb areas in a range, each with one more reference. */
+function sharedFilesIn(m: Machine, mm: number, start: number, end: number): number[] {
+  const files: number[] = [];
+  for (let vma = findVma(m, mm, start); vma !== 0; vma = findVma(m, mm, vmaEnd(m, vma))) {
+    if (vmaStart(m, vma) >= end) break;
+    if (!isHugetlb(m, vma) || !isSharedArea(m, vma)) continue;
+    objectGet(m, m.words[vma + V_OBJECT]);
+    files.push(m.words[vma + V_OBJECT]);
+  }
+  return files;
 }
 
 /** hugetlb_get_unmapped_area, and what __get_unmapped_area checks around it. */

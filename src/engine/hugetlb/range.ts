@@ -6,10 +6,12 @@ import {
   MADV_WILLNEED,
 } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
+import { anonVmaFork } from '../objects/anon-vma.ts';
 import { modifyVma } from '../space/merge.ts';
 import { MM_HUGETLB } from '../space/mm.ts';
 import { VM_HUGETLB_OWNER, VM_HUGETLB_WRITE, VM_MAYWRITE, VM_SHARED } from '../space/vm-flags.ts';
-import { V_FLAGS, V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
+import { V_ANON_VMA, V_FLAGS, V_MM, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from '../space/vma.ts';
+import { checkCuts } from '../space/window.ts';
 import { coversTable, hugetlbRights, isSharedArea, VM_HUGETLB_ACCESS } from './area.ts';
 import {
   frameOfEntry,
@@ -67,7 +69,6 @@ export function zapPart(
   m: Machine,
   hugetlb: Hugetlb,
   mm: number,
-  _vma: number,
   start: number,
   end: number,
 ): void {
@@ -87,7 +88,7 @@ export function zapPart(
 /** The area goes: its entries, tables that were never an address space's own, its reservations. */
 export function detachArea(m: Machine, hugetlb: Hugetlb, mm: number, vma: number): void {
   const start = vmaStart(m, vma);
-  zapPart(m, hugetlb, mm, vma, start, vmaEnd(m, vma));
+  zapPart(m, hugetlb, mm, start, vmaEnd(m, vma));
   eachTable(m, start, vmaEnd(m, vma), (from) => {
     const table = findPmdTable(m, mm, from);
     if (table === 0) return;
@@ -119,8 +120,8 @@ export function protectPart(
   if ((rights & ~(old >> 4) & 7) !== 0) return -Errno.EACCES;
   const flags = (old & ~VM_HUGETLB_ACCESS) | hugetlbRights(rights);
   if (flags === old) return 0;
-  if (start > vmaStart(m, vma) && start % m.entryCount !== 0) return -Errno.EINVAL;
-  if (end < vmaEnd(m, vma) && end % m.entryCount !== 0) return -Errno.EINVAL;
+  const refused = checkCuts(m, vma, start, end);
+  if (refused < 0) return refused;
   const changed = modifyVma(m, vma, start, end, flags);
   if (changed === 0) return -Errno.ENOMEM;
   const mm = m.words[vma + V_MM];
@@ -152,7 +153,7 @@ export function advisePart(
     case MADV_DONTNEED_LOCKED: {
       if (start % m.entryCount !== 0) return -Errno.EINVAL;
       const to = end - (end % m.entryCount);
-      if (start < to) zapPart(m, hugetlb, m.words[vma + V_MM], vma, start, to);
+      if (start < to) zapPart(m, hugetlb, m.words[vma + V_MM], start, to);
       return 0;
     }
     case MADV_REMOVE: {
@@ -176,7 +177,9 @@ export function advisePart(
 export function forkArea(m: Machine, hugetlb: Hugetlb, vma: number, copy: number): boolean {
   const w = m.words;
   w[copy + V_FLAGS] &= ~VM_HUGETLB_OWNER;
-  if (isSharedArea(m, vma) || !hasPrivatePages(m, vma)) return true;
+  // vma_needs_copy: pages of the file alone can be faulted in again.
+  if (w[vma + V_ANON_VMA] === 0) return true;
+  anonVmaFork(m, copy, vma);
   const [parent, child] = [w[vma + V_MM], w[copy + V_MM]];
   let isDone = true;
   eachTable(m, vmaStart(m, vma), vmaEnd(m, vma), (from, to) => {
@@ -195,20 +198,6 @@ export function forkArea(m: Machine, hugetlb: Hugetlb, vma: number, copy: number
     }
   });
   return isDone;
-}
-
-/** vma_needs_copy asks for an anon_vma: a private area of the file's pages only can be faulted in again. */
-function hasPrivatePages(m: Machine, vma: number): boolean {
-  let isFound = false;
-  eachTable(m, vmaStart(m, vma), vmaEnd(m, vma), (from, to) => {
-    const table = findPmdTable(m, m.words[vma + V_MM], from);
-    if (table === 0 || isFound) return;
-    for (let i = indexOf(m, from), left = (to - from) / m.entryCount; left > 0; i++, left--) {
-      const entry = hugeEntry(m, table, i);
-      if (entry !== 0 && (entry & HUGE_OF_FILE) === 0) isFound = true;
-    }
-  });
-  return isFound;
 }
 
 /** move_hugetlb_page_tables, to where nothing is mapped; what was promised moves along. */

@@ -40,7 +40,7 @@ import { modifyVma } from './merge.ts';
 import { madvisePopulate } from './populate.ts';
 import * as VM from './vm-flags.ts';
 import { findVma, V_FLAGS, V_OBJECT, vmaEnd, vmaPgoff, vmaStart } from './vma.ts';
-import { refusesCut } from './window.ts';
+import { checkCuts } from './window.ts';
 
 /** madvise(2): 0 or a negative errno. */
 export function madvise(m: Machine, mm: number, addr: number, len: number, advice: number): number {
@@ -184,7 +184,8 @@ function adviseArea(
       const changed = changedFlags(m, vma, flags, advice);
       if (changed < 0 && changed > -4096) return changed;
       if (changed === flags) return 0;
-      if (refusesCut(m, vma, start) || refusesCut(m, vma, end)) return -Errno.EINVAL;
+      const refused = checkCuts(m, vma, start, end);
+      if (refused < 0) return refused;
       if (modifyVma(m, vma, start, end, changed) === 0) return -Errno.ENOMEM;
       if (advice === MADV_MERGEABLE) m.ksm?.enter(mm);
       return 0;

@@ -11,13 +11,27 @@ import { findVmaIndex, V_FLAGS, vmaAt, vmaEnd, vmaStart } from './vma.ts';
 import { vmaStartWrite } from './vma-lock.ts';
 import { refusesCut } from './window.ts';
 
-/** munmap(2) of [start, end) pages. Holes are fine. 0 or -ENOMEM (too many areas). */
+/** munmap(2) of [start, end) pages. Holes are fine. 0, -ENOMEM (too many areas), -EINVAL (a window). */
 export function unmapRange(m: Machine, mm: number, start: number, end: number): number {
-  const w = m.words;
-  let at = findVmaIndex(m, mm, start);
-  let first = vmaAt(m, mm, at);
+  const error = prepareUnmap(m, mm, start, end);
+  if (error < 0) return error;
+  const at = findVmaIndex(m, mm, start);
+  const first = vmaAt(m, mm, at);
   if (first === 0 || vmaStart(m, first) >= end) return 0;
-  if (cutsWindow(m, mm, at, start, end)) return -Errno.EINVAL;
+  removeAreas(m, mm, at, lastIndexBelow(m, mm, at, end) - at + 1);
+  return 0;
+}
+
+/**
+ * Cuts the areas at both ends of a range that is about to be unmapped (vms_gather_munmap_vmas): 0 or as
+ * `unmapRange`. The lower cut stays where the upper one is refused.
+ */
+export function prepareUnmap(m: Machine, mm: number, start: number, end: number): number {
+  const w = m.words;
+  const at = findVmaIndex(m, mm, start);
+  const first = vmaAt(m, mm, at);
+  if (first === 0 || vmaStart(m, first) >= end) return 0;
+  if (refusesCut(m, first, start)) return -Errno.EINVAL;
   if (!unshareAround(m, mm, at, start, end)) return -Errno.ENOMEM;
   if (start > vmaStart(m, first)) {
     // A hole punched into one area makes two of it: that must stay within the limit.
@@ -25,20 +39,10 @@ export function unmapRange(m: Machine, mm: number, start: number, end: number): 
       return -Errno.ENOMEM;
     }
     if (splitVma(m, first, start, true) === 0) return -Errno.ENOMEM;
-    at++;
-    first = vmaAt(m, mm, at);
   }
-  const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
-  if (end < vmaEnd(m, last) && splitVma(m, last, end, false) === 0) return -Errno.ENOMEM;
-  removeAreas(m, mm, at, lastIndexBelow(m, mm, at, end) - at + 1);
-  return 0;
-}
-
-/** A window that may not be cut at an end of the range (may_split of vm_operations_struct). */
-function cutsWindow(m: Machine, mm: number, at: number, start: number, end: number): boolean {
-  const first = vmaAt(m, mm, at);
-  const last = vmaAt(m, mm, lastIndexBelow(m, mm, at, end));
-  return refusesCut(m, first, start) || refusesCut(m, last, end);
+  const last = vmaAt(m, mm, lastIndexBelow(m, mm, findVmaIndex(m, mm, start), end));
+  if (refusesCut(m, last, end)) return -Errno.EINVAL;
+  return end < vmaEnd(m, last) && splitVma(m, last, end, false) === 0 ? -Errno.ENOMEM : 0;
 }
 
 /** Tables at both ends that keep entries of what stays must not be shared any more; false: no memory. */

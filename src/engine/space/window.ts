@@ -1,6 +1,7 @@
 import { Errno, MAP_FIXED, MAP_FIXED_NOREPLACE } from '../../base/index.ts';
 import type { Machine } from '../machine.ts';
 import { opsOfObject, partOpsOf } from '../objects/window.ts';
+import { splitVma } from './merge.ts';
 import { findGapTopDown, intersects, mapRegion } from './mmap.ts';
 import { VM_DONTEXPAND, VM_MAY_ALL, VM_MAYSHARE, VM_SHARED, VM_WINDOW } from './vm-flags.ts';
 import { V_FLAGS, vmaEnd, vmaLookup, vmaStart } from './vma.ts';
@@ -15,6 +16,17 @@ export function refusesCut(m: Machine, vma: number, page: number): boolean {
   if (!isWindow(m, vma) || page <= vmaStart(m, vma) || page >= vmaEnd(m, vma)) return false;
   const parts = partOpsOf(m, vma);
   return parts === null || parts.checkCut(m, vma, page) < 0;
+}
+
+/**
+ * Before flags of a part change (split_vma in vma_modify): 0, or -EINVAL where a window may not be cut. The
+ * lower cut stays where the upper one is refused.
+ */
+export function checkCuts(m: Machine, vma: number, start: number, end: number): number {
+  if (refusesCut(m, vma, start)) return -Errno.EINVAL;
+  if (!refusesCut(m, vma, end)) return 0;
+  if (start > vmaStart(m, vma)) splitVma(m, vma, start, true);
+  return -Errno.EINVAL;
 }
 
 /**
