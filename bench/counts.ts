@@ -13,7 +13,6 @@ const OURS = 'row-leaf-4';
 /** What row-leaf should reach: ns an entry in batches of clustered frames, bytes a frame when all are shared. */
 const BATCH_GOAL_NS = 6;
 const DENSE_GOAL_BYTES = 1.1;
-const THREADS = [1, 2, 4];
 /** Where not all tables say something new. */
 const FEW_PEERS = ['static', 'line-hash', 'rosebush', 'rhashtable'];
 
@@ -27,7 +26,7 @@ export async function benchCounts(bench: Bench): Promise<void> {
   for (const pattern of ['dense', 'clustered', 'random'] as const) {
     await batches(bench, pattern, shared);
   }
-  for (const threads of THREADS) await concurrent(bench, threads, shared);
+  for (const threads of bench.options.countThreads) await concurrent(bench, threads, shared);
   await resizing(bench, shared);
   await parameters(bench, shared);
 }

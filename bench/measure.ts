@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly llfreeFrames: number;
   /** Frames that `counts` shares. */
   readonly countFrames: number;
+  /** Threads that `counts` runs at once. */
+  readonly countThreads: readonly number[];
   /** Faults of the engine before anything is measured: V8's last tier comes after about a million. */
   readonly warmUpFaults: number;
 }
@@ -34,6 +36,7 @@ export const DEFAULT_OPTIONS: BenchOptions = {
   tlbAccesses: 4_000_000,
   llfreeFrames: 2 ** 20,
   countFrames: 131_072,
+  countThreads: [1, 2, 4, 8, 16],
   warmUpFaults: 2_000_000,
 };
 

@@ -15,6 +15,7 @@ const TINY = {
   areas: 10,
   tlbAccesses: 2000,
   countFrames: 1024,
+  countThreads: [1, 3],
   llfreeFrames: 262144,
   warmUpFaults: 1,
 };
