@@ -37,7 +37,7 @@ function countRows(): string[] {
     ...(pattern === 'clustered' ? of('clustered/batch', goals) : []),
     ...(pattern === 'dense' ? of('dense/bytes', goals) : []),
   ]);
-  const threads = ['threads-1', 'threads-2', 'threads-4', 'resizing'];
+  const threads = ['threads-1', 'threads-3', 'resizing'];
   const parameters = ['insert', 'remove', 'change', 'bytes'].flatMap((what) =>
     of(`parameters/${what}`, ['presized', 'sparse', 'no-shrinking']),
   );
