@@ -30,7 +30,14 @@ const SYS = {
 };
 const MFD_HUGETLB = 4;
 
+/**
+ * Only where it is asked for: it changes a setting of the whole machine for a moment, and Linux 6.18 has a
+ * deadlock of its own in mremap of shared hugetlb areas, which leaves processes that nothing ends.
+ */
 function whyNot(): string | false {
+  if (process.env['PAGELAB_KERNEL_HUGETLB'] !== '1') {
+    return 'it sets the hugetlb pool of the machine: PAGELAB_KERNEL_HUGETLB=1 runs it, on a machine of no value';
+  }
   const reason = skipReason();
   if (reason !== false) return reason;
   if (!existsSync(POOL)) return 'the kernel has no hugetlb pages of 2 MiB';
