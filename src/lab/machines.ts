@@ -115,6 +115,18 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     },
     what: `processors, at most ${MAX_CPUS}`,
   },
+  hugetlbPages: {
+    set(machine, key, value) {
+      machine.hugetlbPages = wholeNumber(key, value, 0);
+    },
+    what: 'pages of 2 MiB set aside for MAP_HUGETLB (vm.nr_hugepages)',
+  },
+  hugetlbPmdSharing: {
+    set(machine, key, value) {
+      machine.hugetlbPmdSharing = oneOf(key, value, ['0', '1']) === '1';
+    },
+    what: '0: mappings of huge pages do not share tables',
+  },
   geometry: {
     set(machine, key, value) {
       const names = Object.keys(GEOMETRIES) as (keyof typeof GEOMETRIES)[];
