@@ -91,7 +91,12 @@ const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'space/munmap.ts',
-        from: '  if (cutsWindow(m, mm, at, start, end)) return -Errno.EINVAL;\n',
+        from: '  if (refusesCut(m, first, start)) return -Errno.EINVAL;\n',
+        to: '',
+      },
+      {
+        file: 'space/munmap.ts',
+        from: '  if (refusesCut(m, last, end)) return -Errno.EINVAL;\n',
         to: '',
       },
     ],
